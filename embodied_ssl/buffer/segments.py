@@ -1,0 +1,119 @@
+"""The buffer on disk: append-only segments, each written once, so that a checkpoint only names them.
+
+A segment holds the ticks and rows appended since the last one (or what the ring still holds of them). Restoring
+writes every tick and row back to the slot that its number names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from embodied_ssl.buffer.stream_buffer import StreamBuffer
+from embodied_ssl.errors import CheckpointError
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_file(path: Path) -> None:
+    """Force a file or folder to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class SegmentStore:
+    """The segments of one buffer in one folder; the manifest lists those that the ring still needs."""
+
+    def __init__(self, buffer: StreamBuffer, folder: Path) -> None:
+        """Bind; nothing is written yet."""
+        self.buffer, self.folder = buffer, folder
+        self.manifest: list[dict[str, Any]] = []
+        self._ticks = np.zeros(buffer.num_lanes, np.int64)
+        self._rows = {sensor.name: np.zeros(buffer.num_lanes, np.int64) for sensor in buffer.spec.sensors}
+
+    def write(self) -> list[dict[str, Any]]:
+        """Write what has been appended since the last call; return the manifest of the present contents.
+
+        The caller holds writers off. A segment is written aside, synced and renamed.
+        """
+        count = self.buffer.table.count.copy()
+        if (count > self._ticks).any():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            name = f"{int(count.sum()):012d}.safetensors"
+            aside = self.folder / f".{name}.tmp"
+            save_file(self.buffer.export_since(self._ticks, self._rows), aside)
+            sync_file(aside)
+            aside.replace(self.folder / name)
+            sync_file(self.folder)
+            digest = file_hash(self.folder / name)
+            self.manifest.append({"file": name, "sha256": digest, "last_tick": count.tolist()})
+            self._mark()
+        self.manifest = [entry for entry in self.manifest if self._needed(entry)]
+        return list(self.manifest)
+
+    def _mark(self) -> None:
+        self._ticks = self.buffer.table.count.copy()
+        self._rows = {name: rows.copy() for name, rows in self.buffer.row_count.items()}
+
+    def _needed(self, entry: dict[str, Any]) -> bool:
+        oldest = self.buffer.table.count - self.buffer.capacity - self.buffer.capacity // 4
+        return bool((np.asarray(entry["last_tick"]) > oldest).any())
+
+    def restore(self, manifest: Sequence[dict[str, Any]]) -> None:
+        """Fill the buffer from the segments of ``manifest``, oldest first.
+
+        Raises:
+            CheckpointError: a segment is missing or its hash is not the one recorded.
+        """
+        for entry in manifest:
+            path = self.folder / entry["file"]
+            if not path.is_file():
+                raise CheckpointError(f"{path} is missing; the checkpoint's buffer cannot be restored")
+            if file_hash(path) != entry["sha256"]:
+                raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one in the checkpoint")
+            self.buffer.import_ticks(load_file(path))
+        self.manifest = list(manifest)
+        self._mark()
+
+    def drop_unlisted(self, kept: Sequence[str]) -> None:
+        """Delete segment files that no kept checkpoint names."""
+        for path in self.folder.glob("*.safetensors"):
+            if path.name not in kept:
+                path.unlink()
+
+
+def tables_state(buffer: StreamBuffer) -> dict[str, Tensor]:
+    """Return the host tables of the buffer (counters, episodes, legal ends) as tensors."""
+    arrays = {f"episodes.{name}": array for name, array in buffer.table.state().items()}
+    for position, index in enumerate(buffer.indices.values()):
+        arrays |= {f"index{position}.{name}": array for name, array in index.state().items()}
+    arrays |= {f"row_count.{name}": array for name, array in buffer.row_count.items()}
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+
+def load_tables(buffer: StreamBuffer, tensors: dict[str, Tensor]) -> None:
+    """Restore `tables_state`."""
+
+    def part(prefix: str) -> dict[str, np.ndarray]:
+        return {k.removeprefix(prefix): v.numpy() for k, v in tensors.items() if k.startswith(prefix)}
+
+    buffer.table.load_state(part("episodes."))
+    for position, index in enumerate(buffer.indices.values()):
+        index.load_state(part(f"index{position}."))
+    for name, count in part("row_count.").items():
+        buffer.row_count[name][:] = count

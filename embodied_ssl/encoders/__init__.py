@@ -1,0 +1,1 @@
+"""From windows of raw sensor rows to embeddings."""

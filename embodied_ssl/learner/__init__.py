@@ -1,0 +1,1 @@
+"""The online learner: state, draws, the update, snapshots, streams and checkpoints."""

@@ -1,0 +1,95 @@
+"""Forward prediction: roll the embedding forward under the actions taken, and be right in two spaces."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from embodied_ssl.objectives.base import OBJECTIVES, Dims, Latents, Objective, at_positions, masked_mean, mlp
+
+
+@OBJECTIVES.register("forward_prediction")
+class ForwardPrediction(Objective):
+    """An H-step action-conditioned rollout ``z_{h+1} = z_h + g(z_h, a_{h+1})`` with two targets.
+
+    At every step the standardised sensor readings (mean squared error), and the stop-gradient EMA embedding
+    (``1 - cos``) at every step of at least C / 2: nearer embeddings share most of their input rows with the anchor
+    and could be matched by copying.
+
+    Source: the rollout and the cosine to an EMA target follow SPR, Schwarzer et al. 2020 (arXiv 2007.05929), eq. 2-5.
+    Deviations: a residual MLP on vectors instead of convolutions, no projection between rollout and target beyond a
+    linear predictor, and the sensor targets, without which latent losses alone fell below a random encoder.
+    """
+
+    def __init__(
+        self, dims: Dims, num_anchors: int = 2, hidden_dim: int = 256, latent_weight: float = 0.5
+    ) -> None:
+        """Build transition, predictor and sensor head.
+
+        Args:
+            dims: sizes.
+            num_anchors: rollouts per window, evenly spaced; later ones see fewer steps.
+            hidden_dim: width of the transition.
+            latent_weight: weight of the latent term beside the sensor term's 1.
+        """
+        super().__init__(dims)
+        self.min_gap = math.ceil(dims.context_ticks / 2)
+        self.latent_weight = latent_weight
+        self.anchors = [dims.num_positions * i // num_anchors for i in range(num_anchors)]
+        self.transition = mlp(dims.features_dim + dims.action_size, hidden_dim, dims.features_dim)
+        self.predictor = nn.Linear(dims.features_dim, dims.features_dim)
+        self.sensors = nn.Linear(dims.features_dim, dims.readings_dim)
+
+    def rollout(self, embedding: Tensor, actions: Tensor) -> Tensor:
+        """Return predicted embeddings ``(B, H, D)`` from ``embedding (B, D)`` under ``actions (B, H, A)``."""
+        steps = []
+        for action in actions.unbind(1):
+            embedding = embedding + self.transition(torch.cat([embedding, action], dim=-1))
+            steps.append(embedding)
+        return torch.stack(steps, dim=1)
+
+    def predict_readings(self, embedding: Tensor, actions: Tensor) -> Tensor:
+        """Return predicted standardised readings ``(B, H, S)``: what health and evaluation judge."""
+        return self.sensors(self.rollout(embedding, actions))
+
+    def forward(self, latents: Latents, draws: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum and each term; rollouts of all anchors run side by side, padded to H steps."""
+        horizon, context = self.dims.horizon_ticks, self.dims.context_ticks
+        actions = torch.cat([self._after(latents.action, context + p, horizon) for p in self.anchors])
+        start = torch.cat([latents.online[:, p] for p in self.anchors])
+        rolled = self.rollout(start, actions)
+        readings = torch.cat([self._after(latents.readings, context + p, horizon) for p in self.anchors])
+        present = torch.cat([self._after(latents.readings_mask, context + p, horizon) for p in self.anchors])
+        valid = torch.cat([latents.valid[:, p] for p in self.anchors])
+        present = present & valid[:, None, None]
+        error = (self.sensors(rolled) - readings).square()
+        sensor_loss = masked_mean(error, present)
+        target = torch.cat([self._after(latents.target, p + 1, horizon) for p in self.anchors])
+        reached = torch.cat([self._reached(latents, p) for p in self.anchors]) & valid[:, None]
+        distance = 1 - F.cosine_similarity(self.predictor(rolled), target, dim=-1)
+        latent_loss = masked_mean(distance, reached)
+        return sensor_loss + self.latent_weight * latent_loss, {
+            "sensor": sensor_loss,
+            "latent": latent_loss,
+            "sensor_1": masked_mean(error[:, 0], present[:, 0]),
+            "sensor_last": masked_mean(error[:, -1], present[:, -1]),
+        }
+
+    @staticmethod
+    def _after(sequence: Tensor, first: int, horizon: int) -> Tensor:
+        """Return ``horizon`` entries of ``sequence (B, L, ...)`` from ``first``, zero-padded past its end."""
+        seen = at_positions(sequence, first, min(horizon, sequence.shape[1] - first))
+        if seen.shape[1] == horizon:
+            return seen
+        padding = seen.new_zeros(seen.shape[0], horizon - seen.shape[1], *seen.shape[2:])
+        return torch.cat([seen, padding], dim=1)
+
+    def _reached(self, latents: Latents, anchor: int) -> Tensor:
+        """Return ``(B, H)`` bool: the step has a target embedding, at least C / 2 ticks ahead."""
+        horizon = self.dims.horizon_ticks
+        ahead = torch.arange(1, horizon + 1, device=latents.online.device)
+        valid = self._after(latents.valid, anchor + 1, horizon)
+        return valid & (ahead >= self.min_gap)

@@ -1,0 +1,1 @@
+"""What a run says about itself: metric sinks, the live display and the HTML report."""

@@ -1,0 +1,1 @@
+"""The built-in agent that acts on the embedding, and its exploration noise."""

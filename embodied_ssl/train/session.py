@@ -1,0 +1,192 @@
+"""A run's parts: built from a config, saved to and restored from checkpoints."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from embodied_ssl.buffer.segments import SegmentStore, load_tables, tables_state
+from embodied_ssl.config import Config
+from embodied_ssl.errors import CheckpointError, ConfigError
+from embodied_ssl.health.monitor import HealthMonitor
+from embodied_ssl.learner.checkpoint import drop_old, newest_good, read_checkpoint, read_manifest, write_checkpoint
+from embodied_ssl.learner.online import OnlineLearner
+from embodied_ssl.learner.stream import Stream
+from embodied_ssl.rl.pilot import Pilot
+from embodied_ssl.run_folder import RunFolder
+
+VERSIONED = ("embodied-ssl", "torch", "mujoco", "gymnasium", "numpy", "opencv-python-headless", "zarr")
+
+
+def make_env(config: Config) -> VectorEnv:
+    """Make the config's vector env.
+
+    Raises:
+        ConfigError: Gymnasium does not know the id, or the env refuses its arguments; one line says which.
+    """
+    try:
+        return gym.make_vec(config.env.id, num_envs=config.env.num_lanes, **config.env.kwargs)
+    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"env.id is {config.env.id!r} with env.kwargs {config.env.kwargs}: {reason}") from error
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def camera_backend(env: VectorEnv) -> str:
+    """Return the name of what draws the env's cameras, ``none`` without cameras."""
+    return str(env.metadata.get("camera_backend") or getattr(env, "camera_backend", None) or "none")
+
+
+@dataclass
+class Session:
+    """Everything that a run moves forward."""
+
+    config: Config
+    run: RunFolder
+    env: VectorEnv
+    learner: OnlineLearner
+    stream: Stream
+    pilot: Pilot
+    monitor: HealthMonitor
+    segments: SegmentStore
+    wall_s: float = 0.0
+    num_roll_backs: int = 0
+    returns: np.ndarray | None = None
+    lengths: np.ndarray | None = None
+
+    @classmethod
+    def build(cls, config: Config, run: RunFolder) -> Session:
+        """Make env, learner, policy and monitor; every generator stems from ``config.seed``."""
+        env = make_env(config)
+        learner = OnlineLearner.from_env(env, config=config)
+        seeds = np.random.SeedSequence(config.seed).generate_state(3)
+        objectives: dict[str, Any] = dict(learner.model.objectives.items())
+        monitor = HealthMonitor(learner.model.encoder, objectives, learner.shape, config.health, int(seeds[0]))
+        pilot = Pilot(learner, config.agent, int(seeds[1]))
+        segments = SegmentStore(learner.buffer, run.segments_dir)
+        return cls(config, run, env, learner, learner.stream(env), pilot, monitor, segments)
+
+    def start(self) -> None:
+        """Reset the env and take in the first tick."""
+        self.stream.reset(*self.env.reset(seed=self.config.seed))
+
+    def save(self) -> None:
+        """Write a checkpoint; the caller holds all roles off. Old ones and segments nobody names are deleted."""
+        env_tensors, env_facts = _split(self.env.get_state()) if hasattr(self.env, "get_state") else ({}, None)
+        counts = {"returns": self.returns, "lengths": self.lengths}
+        parts = {
+            "learner": self.learner.state(),
+            "pilot": self.pilot.state(),
+            "health": self.monitor.state(),
+            "stream": (self.stream.state(), {"version": self.stream.version}),
+            "buffer": (tables_state(self.learner.buffer), {"segments": self.segments.write()}),
+            "env": (env_tensors, {"state": env_facts}),
+        }
+        facts = {
+            "env_steps": self.learner.env_steps,
+            "updates": self.learner.num_updates,
+            "wall_s": self.wall_s,
+            "num_roll_backs": self.num_roll_backs,
+            "spec": self.learner.spec.to_json(),
+            "camera_backend": camera_backend(self.env),
+            "versions": versions(),
+            **{name: value.tolist() for name, value in counts.items() if value is not None},
+        }
+        folder = self.run.checkpoints_dir / f"{self.learner.num_updates:08d}"
+        write_checkpoint(folder, parts, facts)
+        kept = drop_old(self.run.checkpoints_dir, self.config.keep_checkpoints)
+        self._drop_segments(kept)
+
+    def _drop_segments(self, checkpoints: list[Any]) -> None:
+        named: set[str] = set()
+        for path in checkpoints:
+            try:
+                manifest = read_manifest(path)
+            except CheckpointError:
+                continue
+            named |= {entry["file"] for entry in manifest["parts"]["buffer"]["segments"]}
+        self.segments.drop_unlisted(list(named))
+
+    def resume(self) -> list[str]:
+        """Restore the newest good checkpoint; return one line for everything that people should know.
+
+        Raises:
+            CheckpointError: there is none, or another camera back end is in use than the recorded one.
+        """
+        folder, notes = newest_good(self.run.checkpoints_dir)
+        parts, facts = read_checkpoint(folder)
+        if facts["camera_backend"] != camera_backend(self.env):
+            raise CheckpointError(
+                f"{folder} was made with camera back end {facts['camera_backend']!r}, this is "
+                f"{camera_backend(self.env)!r}; pixels differ, so pass --env.kwargs.camera_backend "
+                f"{facts['camera_backend']}"
+            )
+        self.segments.restore(parts["buffer"][1]["segments"])
+        load_tables(self.learner.buffer, dict(parts["buffer"][0]))
+        self.learner.load_state(*parts["learner"])
+        self.pilot.load_state(dict(parts["pilot"][0]), dict(parts["pilot"][1]))
+        self.monitor.load_state(dict(parts["health"][0]), dict(parts["health"][1]))
+        self.wall_s, self.num_roll_backs = facts["wall_s"], facts["num_roll_backs"]
+        if "returns" in facts:
+            self.returns, self.lengths = np.array(facts["returns"]), np.array(facts["lengths"])
+        notes.append(f"resumed from {folder}: {facts['env_steps']} steps, {facts['updates']} updates")
+        return notes + self._resume_env(parts)
+
+    def _resume_env(self, parts: dict[str, Any]) -> list[str]:
+        tensors, facts = parts["env"]
+        if facts["state"] is None:
+            self.start()
+            return ["the env has no get_state/set_state: all lanes start new episodes"]
+        self.env.reset(seed=self.config.seed)
+        self.env.set_state(_join(dict(tensors), facts["state"]))  # pyright: ignore[reportAttributeAccessIssue]
+        self.stream.load_state(dict(parts["stream"][0]), self.learner.snapshot)
+        return []
+
+
+def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the arrays of a (nested) state as tensors under dotted paths, and the rest as JSON."""
+    tensors: dict[str, Tensor] = {}
+    rest: dict[str, Any] = {}
+    for key, value in state.items():
+        if isinstance(value, np.ndarray):
+            tensors[key] = torch.from_numpy(np.ascontiguousarray(value))
+        elif isinstance(value, dict) and any(isinstance(v, np.ndarray | dict) for v in value.values()):
+            inner_tensors, inner_rest = _split(value)
+            tensors |= {f"{key}/{name}": tensor for name, tensor in inner_tensors.items()}
+            rest[key] = inner_rest
+        else:
+            rest[key] = value
+    return tensors, rest
+
+
+def _join(tensors: dict[str, Tensor], rest: dict[str, Any]) -> dict[str, Any]:
+    """Undo `_split`."""
+    state = {key: value if not isinstance(value, dict) else dict(value) for key, value in rest.items()}
+    nested: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        head, _, tail = name.partition("/")
+        if tail:
+            nested.setdefault(head, {})[tail] = tensor
+        else:
+            state[name] = tensor.numpy()
+    for head, inner in nested.items():
+        state[head] = _join(inner, rest.get(head, {}))
+    return state
