@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from embodied_ssl.config import Config
     from embodied_ssl.config_file import load_config
     from embodied_ssl.errors import EmbodiedSSLError
+    from embodied_ssl.learner.online import OnlineLearner
+    from embodied_ssl.learner.saved import load
     from embodied_ssl.run_folder import RunFolder
     from embodied_ssl.spec import SensorSpec, StreamSpec
 
@@ -20,19 +22,23 @@ __version__ = "0.1.0"
 __all__ = [
     "Config",
     "EmbodiedSSLError",
+    "OnlineLearner",
     "RunFolder",
     "SensorSpec",
     "StreamSpec",
     "__version__",
+    "load",
     "load_config",
 ]
 
 _HOMES = {
     "Config": "embodied_ssl.config",
     "EmbodiedSSLError": "embodied_ssl.errors",
+    "OnlineLearner": "embodied_ssl.learner.online",
     "RunFolder": "embodied_ssl.run_folder",
     "SensorSpec": "embodied_ssl.spec",
     "StreamSpec": "embodied_ssl.spec",
+    "load": "embodied_ssl.learner.saved",
     "load_config": "embodied_ssl.config_file",
 }
 """Module of each public name; beside the imports above, which only type checkers read."""

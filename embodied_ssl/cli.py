@@ -95,8 +95,9 @@ def _evaluate(words: list[str]) -> int:
     from embodied_ssl.evaluate.run import evaluate_run
     from embodied_ssl.report.html import write_report
     from embodied_ssl.report.run_tables import closing_table
+    from embodied_ssl.rl.saved_policy import load_policy
 
-    closing_table(evaluate_run(run))
+    closing_table(evaluate_run(run, load_policy))
     print(f"report: {write_report(run)}")
     return 0
 

@@ -79,11 +79,11 @@ class StreamBuffer:
         self.spec, self.num_lanes, self.capacity = spec, num_lanes, capacity_ticks
         self.device = torch.device(device)
         self.lock = threading.Lock()
-        self.table = EpisodeTable(num_lanes, capacity_ticks)
-        self.indices = {shape: WindowIndex(shape, self.table, guard_ticks) for shape in shapes}
         self.row_count = {sensor.name: np.zeros(num_lanes, np.int64) for sensor in spec.sensors}
         self.num_overflow_rows = dict.fromkeys((sensor.name for sensor in spec.sensors), 0)
         try:
+            self.table = EpisodeTable(num_lanes, capacity_ticks)
+            self.indices = {shape: WindowIndex(shape, self.table, guard_ticks) for shape in shapes}
             self._allocate()
         except (RuntimeError, MemoryError) as error:
             raise BufferFullError(

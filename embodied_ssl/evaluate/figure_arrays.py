@@ -32,7 +32,10 @@ def _seconds(bench: Bench, ticks: np.ndarray) -> np.ndarray:
 
 
 def timeline_arrays(
-    bench: Bench, readings: ReadingTable, ends: tuple[np.ndarray, np.ndarray], forecasts: Mapping[str, np.ndarray],
+    bench: Bench,
+    readings: ReadingTable,
+    ends: tuple[np.ndarray, np.ndarray],
+    forecasts: Mapping[str, np.ndarray],
     horizons: tuple[int, ...],
 ) -> dict[str, np.ndarray]:
     """Return readings of one test episode beside what was foreseen for the same ticks.

@@ -62,9 +62,7 @@ def random_returns(env: VectorEnv, seed: int) -> np.ndarray:
     return _first_returns(env, lambda: ticks.to_env(generator.uniform(-1, 1, size)), lambda *step: None)
 
 
-def _first_returns(
-    env: VectorEnv, act: Callable[[], np.ndarray], observe: Callable[..., None]
-) -> np.ndarray:
+def _first_returns(env: VectorEnv, act: Callable[[], np.ndarray], observe: Callable[..., None]) -> np.ndarray:
     if env.metadata.get("autoreset_mode") == AutoresetMode.DISABLED:
         raise SpecError("returns need an env that resets by itself; fix: autoreset_mode NEXT_STEP")
     total, running = np.zeros(env.num_envs), np.ones(env.num_envs, dtype=bool)

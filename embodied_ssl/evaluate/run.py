@@ -101,11 +101,10 @@ def load_subject(run: RunFolder, load_policy: PolicyLoader | None = None) -> Sub
     learner.load_state(*parts["learner"])
     encoder = learner.model.encoder
     encoder.load_state_dict(learner.snapshot.weights)
-    heads = learner.model.objectives.children()
-    head = next((objective for objective in heads if isinstance(objective, ForwardPrediction)), None)
+    heads = [head for head in learner.model.objectives.children() if isinstance(head, ForwardPrediction)]
     policy = load_policy(config, learner, parts["pilot"]) if load_policy is not None else None
     learner.model.eval().requires_grad_(False)
-    forecaster = head.predict_readings if head is not None else None
+    forecaster = heads[0].predict_readings if heads else None
     return Subject(config, encoder, forecaster, policy, facts["camera_backend"])
 
 

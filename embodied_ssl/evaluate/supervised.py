@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,8 +22,8 @@ from embodied_ssl.evaluate.ridge import episode_folds, feature_scale
 from embodied_ssl.evaluate.targets import Targets
 from embodied_ssl.objectives.base import masked_mean
 
-BATCH = 32
-"""Windows a step."""
+DENSE_BATCH, SPARSE_BATCH = 32, 96
+"""Windows a step, with labels at most ticks of a window and at its last tick only."""
 MAX_FRAMES = 96
 """Camera frames encoded in a step; windows beyond that see the camera as missing."""
 DENSE_POSITIONS = 16
@@ -107,7 +108,7 @@ class SupervisedRecipe:
         steps: gradient steps at all labels.
         jitter: as the learner's.
         seed: of initial weights and batches.
-        lr: peak of the one-cycle learning rate.
+        lr: peak of the learning rate.
     """
 
     make_encoder: Callable[[int], StreamEncoder]
@@ -163,12 +164,13 @@ def train_supervised(data: SupervisedData, recipe: SupervisedRecipe, rows: np.nd
     context, weight = network.encoder.context_ticks, data.weights()
     held_windows = _windows(data, validation, context)
     steps = steps_for(len(rows), len(data.targets.values), recipe.steps)
-    positions = DENSE_POSITIONS if len(rows) * 2 > len(data.targets.values) else 1
+    dense = len(rows) * 2 > len(data.targets.values)
+    positions, num_windows = (DENSE_POSITIONS, DENSE_BATCH) if dense else (1, SPARSE_BATCH)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.lr, weight_decay=1e-2, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, total_steps=steps + 1, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / steps))
     best, best_error = copy.deepcopy(network.state_dict()), 1.0
     for step in range(1, steps + 1):
-        batch = fit[torch.randint(len(fit), (BATCH,), generator=generator).numpy()]
+        batch = fit[torch.randint(len(fit), (num_windows,), generator=generator).numpy()]
         windows = _windows(data, batch, context + positions - 1).limit_frames(MAX_FRAMES)
         truth, present = labels.at(windows, positions)
         guess = network(_jittered(network.encoder, windows, recipe.jitter, generator))
@@ -184,6 +186,11 @@ def train_supervised(data: SupervisedData, recipe: SupervisedRecipe, rows: np.nd
                 best, best_error = copy.deepcopy(network.state_dict()), error
     network.load_state_dict(best)
     return network.eval(), best_error
+
+
+def _rate(progress: float) -> float:
+    """Return the learning rate over its peak: up in a tenth of the training, then down a half cosine."""
+    return 0.5 + 0.5 * math.cos(math.pi * progress) if progress >= 0.1 else (progress + 0.01) / 0.11
 
 
 def _windows(data: SupervisedData, rows: np.ndarray, length: int) -> Windows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,7 @@ class OnlineLearner:
         self.model = _build_model(spec, config, int(seeds[1].generate_state(1)[0])).to(self.device)
         self.update_step = Update(self.model, _weights(config), config.learner)
         self.num_updates = 0
+        self._updates_before = 0  # done by earlier lives of this learner, on streams that are not in this buffer
         self._anchors: Windows | None = None
         self._metrics_sum: Tensor | None = None
         self._metrics_count = 0
@@ -130,7 +132,8 @@ class OnlineLearner:
         if self.buffer.num_legal(self.shape) < self.config.learner.batch_size:
             return 0
         past = self.env_steps - self.config.learner.learning_starts
-        return max(0, int(past * self.config.learner.update_to_data_ratio) - self.num_updates)
+        done = self.num_updates - self._updates_before
+        return max(0, int(past * self.config.learner.update_to_data_ratio) - done)
 
     def update(self, max_updates: int | None = None) -> int:
         """Do as many updates as the ratio allows, at most ``max_updates``; publish on schedule.
@@ -188,6 +191,16 @@ class OnlineLearner:
         old = torch.func.functional_call(self.model.encoder, self.snapshot.weights, (self._anchors,))[:, 0]
         return {"drift_cka": float(debiased_cka(old, new)), "drift_relative": float(relative_shift(old, new))}
 
+    def restart_schedule(self) -> None:
+        """Let the update-to-data ratio count from now, for a learner that begins on an empty buffer."""
+        self._updates_before = self.num_updates
+
+    def save(self, folder: Path | str) -> None:
+        """Write this learner, without its buffer, to ``folder``; `embodied_ssl.load` gives it back."""
+        from embodied_ssl.learner.saved import save_learner  # saved.py builds learners: it imports this module
+
+        save_learner(self, folder)
+
     def mark_healthy(self) -> None:
         """Keep the present model and optimiser as the state to roll back to."""
         self._healthy = self._clone()
@@ -220,6 +233,7 @@ class OnlineLearner:
             tensors["metrics_sum"] = self._metrics_sum.clone()
         facts = {
             "num_updates": self.num_updates,
+            "updates_before": self._updates_before,
             "metrics_count": self._metrics_count,
             "metric_names": self.update_step.metric_names,
             "snapshot": {"version": self.snapshot.version, "updates": self.snapshot.updates},
@@ -237,6 +251,7 @@ class OnlineLearner:
         self._bad_run = tensors["bad_run"].to(self.device)
         self._metrics_sum = tensors["metrics_sum"].to(self.device) if "metrics_sum" in tensors else None
         self._metrics_count, self.num_updates = facts["metrics_count"], facts["num_updates"]
+        self._updates_before = facts["updates_before"]
         self.update_step.metric_names = list(facts["metric_names"])
         self.rng.bit_generator.state = facts["rng"]
 

@@ -81,7 +81,7 @@ class Display:
 
     def message(self, text: str) -> None:
         """Print a line above the table, such as a health verdict."""
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _print_line(self) -> None:
         self.message(" · ".join(f"{label} {text}" for label, text in self._rows()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,13 +85,15 @@ def png_uri(image: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
-def image_strip(images: NDArray[np.uint8], captions: Sequence[str], *, size: float = 112, columns: int = 6) -> Drawing:
-    """Draw images, shape (k, h, w, 3), in rows of `columns`, each above its caption."""
-    cells = []
+def image_strip(images: NDArray[np.uint8], captions: Sequence[str], *, width: float = 720) -> Drawing:
+    """Draw images, shape (k, h, w, 3), in even rows of at most 6, each above its caption."""
+    columns = math.ceil(len(images) / max(1, math.ceil(len(images) / 6))) or 1
+    size = min(180.0, (width - 8 * (columns - 1)) / columns)
+    high, cells = size * images.shape[1] / images.shape[2], []
     for image, caption in zip(images, captions, strict=True):
-        picture = f'<image class="pixels" width="{size}" height="{size}" href="{png_uri(image)}"/>'
-        words = text_at(size / 2, size + 14, caption, "middle", "small")
-        cells.append(Drawing(size, size + 20, picture + words, caption))
+        picture = f'<image class="pixels" width="{size:.1f}" height="{high:.1f}" href="{png_uri(image)}"/>'
+        words = text_at(size / 2, high + 14, caption, "middle", "small")
+        cells.append(Drawing(size, high + 20, picture + words, caption))
     return grid(cells, columns, gap=8, label="camera frames")
 
 

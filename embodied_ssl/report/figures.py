@@ -11,7 +11,7 @@ from embodied_ssl.report.axes import Axis
 from embodied_ssl.report.charts import Level, Series, line_chart
 from embodied_ssl.report.drawing import Drawing, grid
 from embodied_ssl.report.palette import INK
-from embodied_ssl.report.run_data import Estimate, NotRecordedError, RunData, by_place, smooth
+from embodied_ssl.report.run_data import NotRecordedError, RunData, by_place, smooth
 
 UPDATES = "learner updates"
 STEPS = "environment steps"
@@ -138,14 +138,13 @@ def returns(run: RunData) -> Figure:
     places, middle, low, high = by_place(x, y, bins=max(1, min(24, len(x) // 8)))
     curves = [Series("median, 10 to 90 % of neighbours", places, middle, low, high, 0)]
     curves.insert(0, Series("episode", x, y, style=INK, line=False, dots=True))
-    record = run.summary.get("return")
-    random = Estimate.read(record.get("random") if isinstance(record, dict) else None)
+    random = run.return_of("random")
     levels = [Level("random actions", random.value)] if np.isfinite(random.value) else []
     chart = line_chart(curves, Axis(STEPS), Axis("return of an episode"), levels=levels)
     null = (
         "The null is the dashed line, the mean return of random actions."
         if levels
-        else ("The null, the mean return of random actions, is not in summary.json.")
+        else ("The null, the mean return of random actions, was not measured.")
     )
     return Figure("returns", chart, f"Episodes as they were collected, with exploration noise. {null}")
 

@@ -80,8 +80,9 @@ def probe_curve(run: RunData) -> Figure:
         values = [s.value for s in scores]
         series.append(Series(label_of(name), list(places.values()), values, low, high, style_of(name), markers=True))
     ticks = tuple((place, count) for count, place in places.items())
+    averaged = " and ".join(map(str, run.evaluation.get("probe_groups_averaged") or ["groups"]))
     chart = line_chart(
-        series, Axis("number of labels", log=True, ticks=ticks), Axis("probe R2, mean over groups"), height=340
+        series, Axis("number of labels", log=True, ticks=ticks), Axis(f"probe R2, mean of {averaged}"), height=340
     )
     caption = (
         "How well hidden state (never seen by any loss) is read out of frozen features by a ridge probe, on episodes "
@@ -224,7 +225,9 @@ def timeline(run: RunData, sensor: str, dims: int = 3) -> Figure:
 
 def _trace(kind: str, time: NDArray[Any], y: NDArray[Any]) -> Series:
     name, style = _TRACES[kind]
-    return Series(name, time, y, style=style, line=kind != "noisy", dots=kind == "noisy")
+    # Forecasts may start from every n-th tick only; such points are not joined.
+    sparse = kind != "noisy" and np.isfinite(y).sum() < len(y) / 2
+    return Series(name, time, y, style=style, line=kind != "noisy" and not sparse, dots=kind == "noisy", markers=sparse)
 
 
 def frames(run: RunData) -> Figure:

@@ -101,6 +101,14 @@ class RunData:
         values = [row[key] for row in self.of_kind(kind) if key in row]
         return values[-1] if values else None
 
+    def return_of(self, arm: str) -> Estimate:
+        """Return the mean return of `policy` or `random`, with its interval where the evaluation has one."""
+        for source in (self.evaluation, self.summary):
+            record = source.get("return")
+            if isinstance(record, dict) and arm in record:
+                return Estimate.read(record[arm])
+        return Estimate(math.nan)
+
     def setting(self, path: str) -> Any:
         """Return a config value by its dotted path; None when absent."""
         node: Any = self.config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,26 +42,42 @@ def estimate_text(estimate: Estimate, digits: int = 2) -> str:
 
 
 def probe_table(run: RunData) -> str:
-    """Return probe R2 of every encoder at every number of labels."""
+    """Return probe R2 of every encoder at every number of labels; a small network's beside the ridge's if measured."""
     records = probe_records(run)
-    rows = [
-        [label_of(name), *(estimate_text(Estimate.read(row.get(name))) for row in records.values())]
-        for name in encoders_of(records)
-    ]
-    return html_table("Probe R2 by number of labels, 95 % interval", ["encoder", *records], rows)
+    networks = [count for count, row in records.items() if any("mlp" in r for r in row.values() if isinstance(r, dict))]
+    header = ["encoder", *records, *(f"{count}, small network" for count in networks)]
+    rows = []
+    for name in encoders_of(records):
+        scores = [row.get(name) for row in records.values()]
+        beside = [(records[count].get(name) or {}).get("mlp") for count in networks]
+        rows.append([label_of(name), *(estimate_text(Estimate.read(s)) for s in (*scores, *beside))])
+    return html_table("Probe R2 by number of labels, 95 % interval", header, rows)
 
 
 def target_table(run: RunData) -> str:
-    """Return probe R2 of every target at the fewest and at the most labels."""
+    """Return probe R2 of every group and target at the fewest and at the most labels."""
     records = probe_records(run)
-    parts = []
-    for count in dict.fromkeys((next(iter(records)), list(records)[-1])):
-        scores = {n: targets_of(r) for n, r in records[count].items() if targets_of(r)}
-        names = list(dict.fromkeys(target for record in scores.values() for target in record))
-        rows = [[t, *(estimate_text(Estimate.read(r.get(t))) for r in scores.values())] for t in names]
-        title = f"Probe R2 of every target, {count} labels"
-        parts.append(html_table(title, ["target", *map(label_of, scores)], rows) if rows else "")
-    return "".join(parts)
+    return "".join(
+        _targets_at(run, records, count) for count in dict.fromkeys((next(iter(records)), list(records)[-1]))
+    )
+
+
+def _targets_at(run: RunData, records: dict[str, dict[str, Any]], count: str) -> str:
+    found = {name: record for name, record in records[count].items() if targets_of(record)}
+    if not found:
+        return ""
+    averaged = run.evaluation.get("probe_groups_averaged") or []
+    rows = []
+    for group in dict.fromkeys(g for record in found.values() for g in record.get("groups") or {}):
+        note = "mean" if group in averaged or not averaged else "mean, reported only"
+        rows.append([f"{group} ({note})", *(_cell(record.get("groups"), group) for record in found.values())])
+    for target in dict.fromkeys(t for record in found.values() for t in targets_of(record)):
+        rows.append([target, *(_cell(targets_of(record), target) for record in found.values())])
+    return html_table(f"Probe R2 of groups and targets, {count} labels", ["", *map(label_of, found)], rows)
+
+
+def _cell(scores: object, name: str) -> str:
+    return estimate_text(Estimate.read(scores.get(name) if isinstance(scores, dict) else None))
 
 
 def skill_table(run: RunData) -> str:

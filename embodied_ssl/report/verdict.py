@@ -100,9 +100,7 @@ def _probe(run: RunData) -> Claim:
 
 
 def _return(run: RunData) -> Claim:
-    record = run.summary.get("return")
-    record = record if isinstance(record, dict) else {}
-    policy, random = Estimate.read(record.get("policy")), Estimate.read(record.get("random"))
+    policy, random = run.return_of("policy"), run.return_of("random")
     if not np.isfinite(policy.value + random.value):
         raise NotRecordedError("no returns")
     better = _lower(policy) > _upper(random)

@@ -117,6 +117,7 @@ def _close(session: Session, recorder: Recorder) -> dict[str, Any]:
     """Write the summary, evaluate, and write the report."""
     from embodied_ssl.evaluate.run import evaluate_run
     from embodied_ssl.report.html import write_report
+    from embodied_ssl.rl.saved_policy import load_policy
 
     summary = {
         "env_steps": session.learner.env_steps,
@@ -132,6 +133,6 @@ def _close(session: Session, recorder: Recorder) -> dict[str, Any]:
     }
     write_json(session.run.summary_path, summary)
     if session.config.evaluation.enabled:
-        summary = evaluate_run(session.run)
+        summary = evaluate_run(session.run, load_policy)
     write_report(session.run)
     return summary

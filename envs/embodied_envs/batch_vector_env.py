@@ -126,11 +126,10 @@ class BatchVectorEnv(VectorEnv):
             seed: one integer (lane i gets its i-th child), one per lane, or None to go on with the present generators.
             options: `{"reset_mask": bool [lane]}` resets some lanes only; the others return their last observation.
         """
-        lanes = _reset_mask(options, self.num_envs)
+        lanes = _reset_mask(options, self.num_envs) | self._never_reset()
         if seed is not None:
-            self._random.seed(seed)
+            self._random.seed(seed, lanes)
             super().reset(seed=seed if isinstance(seed, int) else None)
-        lanes = lanes | self._never_reset()
         self._start_episodes(lanes)
         return self._observe(updated=lanes, faulty=np.zeros(self.num_envs, bool))
 

@@ -16,21 +16,25 @@ class LaneRandom:
     def __init__(self, num_lanes: int) -> None:
         """Seed all lanes from the operating system; call `seed` for reproducible lanes."""
         self._num_lanes = num_lanes
-        self.seed(None)
+        self.resets: list[np.random.Generator] = [np.random.default_rng(0)] * num_lanes
+        self.noises: list[np.random.Generator] = [np.random.default_rng(0)] * num_lanes
+        self.seed(None, np.ones(num_lanes, bool))
 
-    def seed(self, seed: int | Sequence[int] | None) -> None:
-        """Reseed every lane.
+    def seed(self, seed: int | Sequence[int] | None, lanes: np.ndarray) -> None:
+        """Reseed the lanes where the mask `lanes` [lane] is true.
 
         Args:
+            lanes: mask [lane]; it does not change which seed a lane gets.
             seed: one integer, whose i-th child sequence seeds lane i whatever the number of lanes; or one integer per
                 lane, each giving the lane what a single-lane run with that seed has; None asks the operating system.
 
         Raises:
             ValueError: a sequence of another length than the number of lanes.
         """
-        resets, noises = zip(*(children.spawn(2) for children in self._children(seed)), strict=True)
-        self.resets = [np.random.default_rng(child) for child in resets]
-        self.noises = [np.random.default_rng(child) for child in noises]
+        children = self._children(seed)
+        for lane in np.flatnonzero(lanes):
+            reset, noise = children[lane].spawn(2)
+            self.resets[lane], self.noises[lane] = np.random.default_rng(reset), np.random.default_rng(noise)
 
     def _children(self, seed: int | Sequence[int] | None) -> list[np.random.SeedSequence]:
         if seed is None or isinstance(seed, int | np.integer):

@@ -4,6 +4,9 @@
 # (MuJoCo ships no type stubs)
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 from mujoco.batch import Batch
 
@@ -21,7 +24,9 @@ class SensorSuite:
         """Bind one reader per sensor; cameras are not vector sensors and are left out."""
         self._sensors = [sensor for sensor in sensors if not isinstance(sensor.source, Camera)]
         self._readers = [make_reader(sensor, batch) for sensor in self._sensors]
-        self._num_normals = sum(int(np.prod(sensor.shape)) for sensor in self._sensors)
+        sizes = [math.prod(sensor.shape) for sensor in self._sensors]
+        self._stops = list(itertools.accumulate(sizes))
+        self._starts = [stop - size for stop, size in zip(self._stops, sizes, strict=True)]
 
     def read(self, is_first: np.ndarray) -> dict[str, Reading]:
         """Return the noise-free readings by key; `is_first` [lane] marks lanes just reset."""
@@ -30,13 +35,11 @@ class SensorSuite:
 
     def observe(self, readings: dict[str, Reading], random: LaneRandom, lanes: np.ndarray) -> dict[str, np.ndarray]:
         """Return observation arrays [lane, ...]; the masked lanes draw their noise."""
-        normals = random.normals(lanes, self._num_normals)
-        observation, used = {}, 0
-        for sensor in self._sensors:
-            size = int(np.prod(sensor.shape))
-            unit_noise = normals[:, used : used + size].reshape(-1, *sensor.shape)
+        normals = random.normals(lanes, self._stops[-1])
+        observation: dict[str, np.ndarray] = {}
+        for sensor, start, stop in zip(self._sensors, self._starts, self._stops, strict=True):
+            unit_noise = normals[:, start:stop].reshape(-1, *sensor.shape)
             observation |= _entries(sensor, readings[sensor.key], unit_noise)
-            used += size
         return observation
 
 

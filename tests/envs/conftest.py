@@ -17,6 +17,7 @@ def make_envs() -> Iterator[Callable[..., BatchVectorEnv]]:
     def make(num_envs: int = 3, **kwargs) -> BatchVectorEnv:
         defaults = {"cameras": False, "camera_backend": "ray", "num_threads": 2, "episode_ticks": 20}
         envs = gym.make_vec(RUNNER, num_envs=num_envs, **(defaults | kwargs))
+        assert isinstance(envs, BatchVectorEnv)
         made.append(envs)
         return envs
 

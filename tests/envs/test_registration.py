@@ -54,7 +54,7 @@ def test_metadata_belongs_to_the_instance():
 
 def test_gymnasium_sync_vectorisation_works_too():
     envs = gym.make_vec(RUNNER, num_envs=2, vectorization_mode="sync", cameras=False)
-    observation, info = envs.reset(seed=[4, 5])
+    observation, info = envs.reset(seed=4)
     assert observation["accelerometer"].shape == (2, 4, 2)
     assert info["privileged"]["root_vel"].shape == (2, 3)
     envs.close()

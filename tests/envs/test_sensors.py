@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false
+# (MuJoCo ships no type stubs)
 import mujoco
 import numpy as np
 

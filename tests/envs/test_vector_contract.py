@@ -96,6 +96,17 @@ def test_reset_mask_leaves_the_other_lanes_alone(make_envs, actions, run):
     assert [int(np.argmax([t[lane] for t in truncated])) for lane in range(3)] == [15, 19, 15]
 
 
+def test_a_seed_with_a_mask_reseeds_the_masked_lanes_only(make_envs, actions, run):
+    mask = np.array([False, True])
+    seeded, unseeded = make_envs(2), make_envs(2)
+    for envs, seed in ((seeded, 5), (unseeded, None)):
+        run(envs, actions[:3, :2], seed=0)
+        envs.reset(seed=seed, options={"reset_mask": mask})
+    a, b = (envs.step(actions[3, :2])[0]["joint_pos"] for envs in (seeded, unseeded))
+    np.testing.assert_array_equal(a[0], b[0])
+    assert (a[1] != b[1]).all()
+
+
 def test_reward_is_forward_speed_minus_action_cost(make_envs):
     envs = make_envs(2, episode_ticks=200)
     envs.reset(seed=0)

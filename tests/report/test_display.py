@@ -24,7 +24,7 @@ def clock(monkeypatch) -> Clock:
 
 
 def plain() -> Console:
-    return Console(file=io.StringIO(), width=400, force_terminal=False)
+    return Console(file=io.StringIO(), width=80, force_terminal=False)
 
 
 def text(console: Console) -> str:

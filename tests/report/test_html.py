@@ -59,7 +59,15 @@ def evaluation() -> dict:
         count: {name: score(0.6 + 0.05 * i - 0.08 * k) for k, name in enumerate(ENCODERS)}
         for i, count in enumerate(("64", "256", "1024", "all"))
     }
-    return {"probes": probes, "skill": {"clean": skill(0.0), "noisy": skill(-0.05)}, "map_state_name": "speed, m/s"}
+    probes["all"]["learned"]["mlp"] = score(0.77)
+    arms = {"policy": {"mean": 80.0, "interval": [70, 90]}, "random": {"mean": 20.0, "interval": [None, None]}}
+    facts = {"num_labels": 9000, "probe_groups_averaged": ["velocities"], "return": arms}
+    return {
+        **facts,
+        "probes": probes,
+        "skill": {"clean": skill(0.0), "noisy": skill(-0.05)},
+        "map_state_name": "speed, m/s",
+    }
 
 
 def evaluation_arrays(generator: np.random.Generator) -> dict[str, np.ndarray]:
@@ -82,8 +90,7 @@ def run(tmp_path: Path) -> RunFolder:
         "name: wobbly\nseed: 3\nencoder: {features_dim: 128}\nhealth: {min_rank_fraction: 0.05}\n"
     )
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in metric_rows(generator)))
-    returns = {"policy": {"mean": 80.0, "interval": [70, 90]}, "random": {"mean": 20.0, "interval": [15, 25]}}
-    summary = {"env_steps": 24000, "updates": 1120, "camera_backend": "raycast", "seed": 3, "return": returns}
+    summary = {"env_steps": 24000, "updates": 1120, "camera_backend": "raycast", "seed": 3}
     (folder / "summary.json").write_text(json.dumps({**summary, "versions": {"torch": "2.13.0"}}))
     (folder / "evaluation.json").write_text(json.dumps(evaluation()))
     save_file(evaluation_arrays(generator), folder / "evaluation.safetensors")
@@ -249,3 +256,13 @@ def test_torn_metric_lines_are_counted(run: RunFolder) -> None:
 def test_a_second_report_replaces_the_first(run: RunFolder) -> None:
     first = write_report(run).read_text(encoding="utf-8")
     assert write_report(run).read_text(encoding="utf-8") == first
+
+
+def test_forecasts_from_every_nth_tick_are_drawn_as_points(run: RunFolder) -> None:
+    time, trace = np.arange(20.0), np.arange(20.0)[:, None]
+    sparse = np.where(np.arange(20)[:, None] % 5 == 0, trace, np.nan)
+    arrays = {"timeline_time_s": time, "timeline/imu/clean": trace, "timeline/imu/predicted_5": sparse}
+    save_file(arrays, run.path / "evaluation.safetensors")
+    write_report(run)
+    svg = (run.path / "figures" / "timeline_imu.svg").read_text(encoding="utf-8")
+    assert svg.count("<title>predicted 5 ticks before") == 4

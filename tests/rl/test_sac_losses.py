@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-from torch.nn import functional
 
 from embodied_ssl.rl.networks import init_actor, init_critic
 from embodied_ssl.rl.sac_losses import (
@@ -128,9 +127,3 @@ def test_temperature_falls_when_the_policy_is_random_enough_and_rises_else():
     for entropy, sign in ((3.0, 1.0), (-9.0, -1.0)):
         (grad,) = torch.autograd.grad(temperature_loss(log_temperature, torch.tensor(entropy), -2.0), log_temperature)
         assert grad.sign().item() == sign
-
-
-def test_naive_relu_norm_matches_torch():
-    x = torch.randn(16, generator=torch.Generator().manual_seed(5))
-    plain = (x - x.mean()) / torch.sqrt(x.var(unbiased=False) + 1e-5)
-    torch.testing.assert_close(functional.layer_norm(x, (16,)), plain)

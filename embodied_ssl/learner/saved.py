@@ -1,0 +1,43 @@
+"""A learner as a folder: what `OnlineLearner.save` writes and `load` gives back."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from embodied_ssl.config import Config
+from embodied_ssl.config_schema import build
+from embodied_ssl.errors import CheckpointError
+from embodied_ssl.learner.checkpoint import read_checkpoint, write_checkpoint
+from embodied_ssl.learner.online import OnlineLearner
+from embodied_ssl.spec import StreamSpec
+
+
+def save_learner(learner: OnlineLearner, folder: Path | str) -> None:
+    """Write model, optimiser, published version, spec and config to ``folder``; the buffer is not part of it."""
+    facts = {
+        "spec": learner.spec.to_json(),
+        "config": dataclasses.asdict(learner.config),
+        "num_lanes": learner.num_lanes,
+    }
+    write_checkpoint(Path(folder), {"learner": learner.state()}, facts)
+
+
+def load(folder: Path | str, num_lanes: int | None = None) -> OnlineLearner:
+    """Return the learner saved in ``folder``, with an empty buffer: it can embed at once, and go on learning.
+
+    Args:
+        folder: written by `OnlineLearner.save`.
+        num_lanes: lanes of the streams to come; None: as many as before.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or no saved learner.
+    """
+    parts, facts = read_checkpoint(Path(folder))
+    if "config" not in facts:
+        raise CheckpointError(f"{folder} is a checkpoint of a run, expected a saved learner; resume the run instead")
+    config = build(facts["config"], Config, "")
+    learner = OnlineLearner(StreamSpec.from_json(facts["spec"]), num_lanes or facts["num_lanes"], config)
+    learner.load_state(*parts["learner"])
+    learner.restart_schedule()
+    return learner

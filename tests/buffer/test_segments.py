@@ -1,0 +1,91 @@
+"""Segments restore a buffer bit for bit, are written once, and damage is refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from streams import SPEC, TickSource
+
+from embodied_ssl.buffer.segments import SegmentStore, load_tables, tables_state
+from embodied_ssl.buffer.stream_buffer import StreamBuffer
+from embodied_ssl.buffer.window_index import WindowShape
+from embodied_ssl.errors import CheckpointError
+
+SHAPE = WindowShape(context=5, horizon=3)
+
+
+def new_buffer():
+    return StreamBuffer(SPEC, 3, 24, (SHAPE,), guard_ticks=2)
+
+
+def windows_of(buffer):
+    lanes, ends = buffer.draw(SHAPE, 64, np.random.default_rng(0))
+    return buffer.gather(torch.from_numpy(lanes), torch.from_numpy(ends), SHAPE.length)
+
+
+def assert_same(first, second):
+    for name in ("action", "reward", "terminated", "valid", "tick", "start", "lane"):
+        assert torch.equal(getattr(first, name), getattr(second, name))
+    for table in ("rows", "frames"):
+        for name, sensor in getattr(first, table).items():
+            for field, value in vars(sensor).items():
+                other = getattr(getattr(second, table)[name], field)
+                if field == "values" and table == "frames":  # frames nobody refers to may differ
+                    index = first.frames[name].slot
+                    value, other = value[torch.arange(64)[:, None], index], other[torch.arange(64)[:, None], index]
+                    mask = first.frames[name].mask
+                    value, other = value[mask], other[mask]
+                assert torch.equal(value, other), (table, name, field)
+
+
+@pytest.mark.parametrize("saves", [(10,), (5, 40, 41), (30, 100, 160)])
+def test_restore_gives_the_same_windows_and_goes_on(tmp_path, saves):
+    source, buffer = TickSource(3, 1), new_buffer()
+    store = SegmentStore(buffer, tmp_path)
+    manifest, tables = [], {}
+    for step in range(max(saves) + 1):
+        buffer.append(source.tick())
+        if step in saves:
+            manifest, tables = store.write(), tables_state(buffer)
+    other = new_buffer()
+    other_store = SegmentStore(other, tmp_path)
+    other_store.restore(manifest)
+    load_tables(other, tables)
+    assert_same(windows_of(buffer), windows_of(other))
+    for _ in range(30):
+        tick = source.tick()
+        buffer.append(tick)
+        other.append(tick)
+    assert_same(windows_of(buffer), windows_of(other))
+    assert len(other_store.write()) >= 1
+
+
+def test_a_segment_is_written_once_and_old_ones_are_let_go(tmp_path):
+    source, buffer = TickSource(3, 2), new_buffer()
+    store = SegmentStore(buffer, tmp_path)
+    for _ in range(10):
+        buffer.append(source.tick())
+    store.write()
+    first = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert store.write() == store.manifest
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == first
+    for _ in range(200):
+        buffer.append(source.tick())
+    manifest = store.write()
+    assert [entry["file"] for entry in manifest] == ["000000000630.safetensors"]
+    store.drop_unlisted([entry["file"] for entry in manifest])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_flipped_byte_is_refused_by_name(tmp_path):
+    source, buffer = TickSource(3, 3), new_buffer()
+    store = SegmentStore(buffer, tmp_path)
+    buffer.append(source.tick())
+    manifest = store.write()
+    path = tmp_path / manifest[0]["file"]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{path.name} is damaged"):
+        SegmentStore(new_buffer(), tmp_path).restore(manifest)

@@ -1,0 +1,167 @@
+"""The ring against a plain Python model over many random streams."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from streams import SPEC, TickSource
+
+from embodied_ssl.buffer.stream_buffer import StreamBuffer
+from embodied_ssl.buffer.window_index import WindowShape
+from embodied_ssl.errors import BufferFullError
+
+SHAPE = WindowShape(context=5, horizon=3)
+
+
+class PlainModel:
+    """Keeps everything in lists; answers what a window must hold."""
+
+    def __init__(self, num_lanes, capacity, guard):
+        self.lanes = [[] for _ in range(num_lanes)]  # per tick: (is_first, action, rows of this tick by sensor)
+        self.capacity, self.guard = capacity, guard
+
+    def append(self, tick):
+        for i, lane in enumerate(tick.lanes):
+            rows = {
+                name: [(tick.rows[name][i, k], tick.age_s[name][i, k]) for k in np.flatnonzero(fresh[i])]
+                for name, fresh in tick.fresh.items()
+            }
+            first = bool(tick.is_first[i]) or not self.lanes[lane]
+            self.lanes[lane].append((first, tick.action[i], tick.reward[i], rows))
+
+    def start(self, lane, tick):
+        while not self.lanes[lane][tick][0]:
+            tick -= 1
+        return tick
+
+    def legal_ends(self, lane):
+        history = self.lanes[lane]
+        for end in range(len(history)):
+            start = self.start(lane, end)
+            oldest = max(end - SHAPE.length + 1, start)
+            if end - start >= SHAPE.horizon and oldest >= len(history) - self.capacity + self.guard:
+                yield end
+
+
+def filled(seed, num_lanes=3, capacity=24, guard=2, num_appends=90, asynchronous=True):
+    source = TickSource(num_lanes, seed)
+    buffer = StreamBuffer(SPEC, num_lanes, capacity, (SHAPE,), guard_ticks=guard)
+    model = PlainModel(num_lanes, capacity, guard)
+    for _ in range(num_appends):
+        some = source.rng.permutation(num_lanes)[: source.rng.integers(1, num_lanes + 1)] if asynchronous else None
+        tick = source.tick(np.sort(some) if some is not None else None)
+        buffer.append(tick)
+        model.append(tick)
+    return buffer, model
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_legal_windows_are_those_of_the_model(seed):
+    buffer, model = filled(seed, num_appends=20 + 13 * seed)
+    lanes, ends = buffer.indices[SHAPE].all_legal()
+    expected = [(lane, end) for lane in range(3) for end in model.legal_ends(lane)]
+    assert list(zip(lanes.tolist(), ends.tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_gathered_windows_are_those_of_the_model(seed):
+    buffer, model = filled(seed)
+    lanes, ends = buffer.indices[SHAPE].all_legal()
+    windows = buffer.gather(torch.from_numpy(lanes), torch.from_numpy(ends), SHAPE.length)
+    for b, (lane, end) in enumerate(zip(lanes, ends, strict=True)):
+        start = model.start(lane, end)
+        assert int(windows.start[b]) == start
+        for step in range(SHAPE.length):
+            now = end - SHAPE.length + 1 + step
+            inside = now >= start
+            assert bool(windows.valid[b, step]) == inside
+            first, action, reward, _ = model.lanes[lane][now] if inside else (True, 0, 0, None)
+            assert bool(windows.action_mask[b, step]) == (inside and not first)
+            expected = action if inside and not first else np.zeros(2)
+            np.testing.assert_array_equal(windows.action[b, step], expected)
+            assert float(windows.reward[b, step]) == (float(reward) if inside and not first else 0.0)
+            check_rows(windows, model, b, lane, step, now, start, inside)
+
+
+def check_rows(windows, model, b, lane, step, now, start, inside):
+    for sensor in SPEC.sensors:
+        arrived = [  # (row, arrival tick, age) of the episode so far, oldest first
+            (row, at, age)
+            for at in range(start, now + 1 if inside else start)
+            for row, age in model.lanes[lane][at][3][sensor.name]
+        ]
+        if sensor.is_image:
+            frames = windows.frames[sensor.name]
+            assert bool(frames.mask[b, step]) == bool(arrived)
+            if arrived:
+                row, at, age = arrived[-1]
+                np.testing.assert_array_equal(frames.values[b, frames.slot[b, step]], row)
+                assert float(frames.age_s[b, step]) == pytest.approx(age + (now - at) * SPEC.tick_s, abs=1e-5)
+            continue
+        rows, room = windows.rows[sensor.name], SPEC.rows_per_tick(sensor)
+        seen = [a for a in arrived if a[1] == now][-room:] if room > 1 else arrived[-1:]
+        assert rows.mask[b, step].sum() == len(seen)
+        for k, (row, at, age) in enumerate(reversed(seen)):
+            np.testing.assert_array_equal(rows.values[b, step, -1 - k], row)
+            assert float(rows.age_s[b, step, -1 - k]) == pytest.approx(age + (now - at) * SPEC.tick_s, abs=1e-5)
+            assert bool(rows.fresh[b, step, -1 - k]) == (at == now)
+        assert not rows.values[b, step][~rows.mask[b, step]].any()
+
+
+def test_draws_are_uniform_over_legal_windows():
+    buffer, _ = filled(5)
+    rng = np.random.default_rng(0)
+    lanes, ends = buffer.draw(SHAPE, 40_000, rng)
+    legal = list(zip(*(a.tolist() for a in buffer.indices[SHAPE].all_legal()), strict=True))
+    drawn = list(zip(lanes.tolist(), ends.tolist(), strict=True))
+    counts = np.array([drawn.count(window) for window in legal])
+    assert counts.sum() == 40_000
+    expected = 40_000 / len(legal)
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    assert chi_square < len(legal) + 5 * np.sqrt(2 * len(legal))
+
+
+def test_siblings_share_the_episode_and_are_legal():
+    buffer, model = filled(7, num_appends=60)
+    legal = set(zip(*(a.tolist() for a in buffer.indices[SHAPE].all_legal()), strict=True))
+    lanes, ends = buffer.draw(SHAPE, 400, np.random.default_rng(1), windows_per_episode=4)
+    assert set(zip(lanes.tolist(), ends.tolist(), strict=True)) <= legal
+    for group in range(100):
+        members = {(lane, model.start(lane, end)) for lane, end in zip(lanes[4 * group :][:4], ends[4 * group :][:4])}  # noqa: B905
+        assert len(members) == 1
+
+
+def test_no_window_yet_is_one_clear_line():
+    buffer = StreamBuffer(SPEC, 2, 24, (SHAPE,))
+    with pytest.raises(BufferFullError, match="no legal window of 8 ticks"):
+        buffer.draw(SHAPE, 4, np.random.default_rng(0))
+
+
+def test_a_capacity_below_a_window_is_refused():
+    with pytest.raises(BufferFullError, match="expected at least 10"):
+        StreamBuffer(SPEC, 2, 9, (SHAPE,), guard_ticks=2)
+
+
+def test_too_large_a_buffer_names_its_size():
+    with pytest.raises(BufferFullError, match=r"needs .* GB"):
+        StreamBuffer(SPEC, 1_000_000, 1_000_000_000, (SHAPE,))
+
+
+def test_a_burst_drops_the_oldest_rows_and_counts_them():
+    source = TickSource(1, 0)
+    buffer = StreamBuffer(SPEC, 1, 24, (SHAPE,))
+    tick = source.tick()
+    burst = np.arange(18, dtype=np.float32).reshape(1, 6, 3)
+    tick = dataclasses.replace(
+        tick,
+        rows={**tick.rows, "imu": burst},
+        fresh={**tick.fresh, "imu": np.ones((1, 6), bool)},
+        age_s={**tick.age_s, "imu": np.zeros((1, 6), np.float32)},
+    )
+    buffer.append(tick)
+    assert buffer.num_overflow_rows["imu"] == 6 - SPEC.tick_room(SPEC["imu"])
+    rows = buffer.gather(torch.tensor([0]), torch.tensor([0]), 1).rows["imu"]
+    np.testing.assert_array_equal(rows.values[0, 0], burst[0, -SPEC.rows_per_tick(SPEC["imu"]) :])
