@@ -205,7 +205,7 @@ class Config:
             "forward_prediction": {"weight": 1.0},
             "inverse_dynamics": {"weight": 0.1},
             "sensor_reconstruction": {"weight": 1.0},
-            "spread": {"weight": 0.1},
+            "spread": {"weight": 0.01},
         }
     )
     """Objectives by name, each with its weight and options."""

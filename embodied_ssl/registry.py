@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from embodied_ssl.errors import ConfigError, nearest
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class Registry(Generic[T]):
@@ -22,13 +23,13 @@ class Registry(Generic[T]):
         self.kind = kind
         self._parts: dict[str, T] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that files its argument under ``name``."""
+    def register(self, name: str) -> Callable[[P], P]:
+        """Return a decorator that files its argument, a ``T``, under ``name`` and keeps its own type."""
 
-        def file(part: T) -> T:
+        def file(part: P) -> P:
             if name in self._parts:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
-            self._parts[name] = part
+            self._parts[name] = cast(T, part)
             return part
 
         return file

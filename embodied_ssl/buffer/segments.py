@@ -75,10 +75,22 @@ class SegmentStore:
         return bool((np.asarray(entry["last_tick"]) > oldest).any())
 
     def restore(self, manifest: Sequence[dict[str, Any]]) -> None:
-        """Fill the buffer from the segments of ``manifest``, oldest first.
+        """Fill the buffer from the segments of ``manifest``, oldest first, after `load_tables` has set its counters.
 
         Raises:
             CheckpointError: a segment is missing or its hash is not the one recorded.
+        """
+        self.verify(manifest)
+        for entry in manifest:
+            self.buffer.import_ticks(load_file(self.folder / entry["file"]))
+        self.manifest = list(manifest)
+        self._mark()
+
+    def verify(self, manifest: Sequence[dict[str, Any]]) -> None:
+        """Check that every segment of ``manifest`` is there, with the hash recorded.
+
+        Raises:
+            CheckpointError: naming the first one that is not.
         """
         for entry in manifest:
             path = self.folder / entry["file"]
@@ -86,15 +98,14 @@ class SegmentStore:
                 raise CheckpointError(f"{path} is missing; the checkpoint's buffer cannot be restored")
             if file_hash(path) != entry["sha256"]:
                 raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one in the checkpoint")
-            self.buffer.import_ticks(load_file(path))
-        self.manifest = list(manifest)
-        self._mark()
 
     def drop_unlisted(self, kept: Sequence[str]) -> None:
         """Delete segment files that no kept checkpoint names."""
         for path in self.folder.glob("*.safetensors"):
             if path.name not in kept:
                 path.unlink()
+        for path in self.folder.glob(".*.tmp"):  # of a process that was killed while writing
+            path.unlink()
 
 
 def tables_state(buffer: StreamBuffer) -> dict[str, Tensor]:

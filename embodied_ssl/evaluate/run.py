@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +25,7 @@ from embodied_ssl.evaluate.probe_set import ProbeSet, collect_probe_set
 from embodied_ssl.evaluate.probes import Predictor, draw_labels, probe_table, ridge_predictor
 from embodied_ssl.evaluate.returns import RETURN_SEED, Policy, policy_returns, random_returns
 from embodied_ssl.evaluate.skill import HORIZONS, baseline_predictions, forward_skill, reading_scale
+from embodied_ssl.evaluate.summary import finite, summary_of
 from embodied_ssl.evaluate.supervised import SupervisedData, SupervisedRecipe, supervised_predictor
 from embodied_ssl.health.gauges import effective_rank
 from embodied_ssl.learner.checkpoint import Part, newest_good, read_checkpoint
@@ -139,7 +139,7 @@ def evaluate_subject(subject: Subject) -> tuple[dict[str, Any], dict[str, np.nda
         "map_state_name": state_name,
         "wall_s": time.monotonic() - began,
     }
-    return _finite(record), figure_map | timeline | frame_arrays(bench)
+    return finite(record), figure_map | timeline | frame_arrays(bench)
 
 
 def _describe(probe_set: ProbeSet) -> dict[str, Any]:
@@ -221,32 +221,3 @@ def _returns(subject: Subject) -> dict[str, Any]:
         mean, low, high = mean_interval(values.tolist())
         records[name] = {"mean": mean, "interval": [low, high], "episodes": values.tolist()}
     return records
-
-
-def summary_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the headline figures of an evaluation record, plain numbers, as ``summary.json`` keeps them."""
-    skill = record["skill"]
-    headline = skill.get("clean") or skill.get("noisy") or {"median": {}}
-    probes = record["probes"]
-    return {
-        "effective_rank": record["effective_rank"],
-        "forward_skill": headline["median"],
-        "forward_skill_over_persistence": skill.get("over_persistence", {"median": {}})["median"],
-        "probe_r2": {count: {name: score["mean"] for name, score in row.items()} for count, row in probes.items()},
-        "probe_r2_per_target": {
-            count: {name: score["targets"] for name, score in row.items()} for count, row in probes.items()
-        },
-        "return": {name: arm["mean"] for name, arm in record["return"].items()},
-        "camera_backend": record["camera_backend"],
-        "probe_set_sha256": record["probe_set"]["sha256"],
-        "evaluation_s": record["wall_s"],
-    }
-
-
-def _finite(value: Any) -> Any:
-    """Return ``value`` with None for numbers that JSON has not."""
-    if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,9 +5,10 @@ Written aside, synced and renamed, so a name that exists is whole. No pickle is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,30 @@ def write_checkpoint(folder: Path, parts: Mapping[str, Part], facts: Mapping[str
             "parts": {name: part_facts for name, (_, part_facts) in parts.items()},
             "facts": facts,
         }
-        (aside / "manifest.json").write_text(json.dumps(manifest, indent=1, allow_nan=False))
+        text = json.dumps({"sha256": _own_hash(manifest), **manifest}, indent=1, allow_nan=False)
+        (aside / "manifest.json").write_text(text)
         sync_file(aside / "manifest.json")
         sync_file(aside)
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.replace(folder)
-        sync_file(folder.parent)
+        _put(aside, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise CheckpointError(f"cannot write {folder}: {error}") from error
+
+
+def _own_hash(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a manifest says, layout left out: a flipped byte in it must be seen too."""
+    return hashlib.sha256(json.dumps(manifest, allow_nan=False).encode()).hexdigest()
+
+
+def _put(aside: Path, folder: Path) -> None:
+    """Rename ``aside`` to ``folder``; one of that name is moved off first, so that a kill never leaves neither."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
+    aside.replace(folder)
+    sync_file(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -70,13 +86,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
         manifest = json.loads(path.read_text())
-        files, version = manifest["files"], manifest["format"]
+        digest, files, version = manifest.pop("sha256"), manifest["files"], manifest["format"]
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; {folder} is no checkpoint") from None
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); use another checkpoint") from error
     if version != FORMAT:
         raise CheckpointError(f"{path} has format {version}, this version reads {FORMAT}")
+    if _own_hash(manifest) != digest:
+        raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one it holds; use another checkpoint")
     for name, digest in files.items():
         if Path(name).name != name or not (folder / name).is_file():
             raise CheckpointError(f"{folder / name} is missing; use another checkpoint")
@@ -103,16 +121,25 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted((p for p in folder.glob("[0-9]*") if p.is_dir()), key=lambda p: int(p.name))
 
 
-def newest_good(folder: Path) -> tuple[Path, list[str]]:
+def newest_good(
+    folder: Path, check: Callable[[dict[str, Any]], object] | None = None
+) -> tuple[Path, list[str]]:
     """Return the newest checkpoint that verifies, and one line for every newer one that was refused.
+
+    Args:
+        folder: ``checkpoints``.
+        check: called with each manifest; refuses what lies elsewhere, such as segments, by a CheckpointError.
 
     Raises:
         CheckpointError: there is none; the reasons are named.
     """
+    _restore_moved(folder)
     refused: list[str] = []
     for path in reversed(list_checkpoints(folder)):
         try:
-            read_manifest(path)
+            manifest = read_manifest(path)
+            if check is not None:
+                check(manifest)
         except CheckpointError as error:
             refused.append(str(error))
         else:
@@ -123,6 +150,21 @@ def newest_good(folder: Path) -> tuple[Path, list[str]]:
 def drop_old(folder: Path, keep: int) -> list[Path]:
     """Delete all but the newest ``keep`` checkpoints; return those kept."""
     kept = list_checkpoints(folder)[-keep:]
-    for path in list_checkpoints(folder)[:-keep]:
+    for path in [*list_checkpoints(folder)[:-keep], *folder.glob(".*.tmp")]:  # the latter: killed while writing
         shutil.rmtree(path)
     return kept
+
+
+def drop_newer(checkpoint: Path) -> None:
+    """Delete the checkpoints after ``checkpoint``: the run goes on from there, and they were refused."""
+    for path in list_checkpoints(checkpoint.parent):
+        if int(path.name) > int(checkpoint.name):
+            shutil.rmtree(path)
+
+
+def _restore_moved(folder: Path) -> None:
+    """Give checkpoints that `_put` had moved off when it was killed their names back."""
+    for old in folder.glob(".*.old"):
+        name = folder / old.name.removeprefix(".").removesuffix(".old")
+        if not name.exists():
+            old.replace(name)

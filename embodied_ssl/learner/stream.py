@@ -105,10 +105,10 @@ class Stream:
         embedding = self._embedding if self._embedding is not None else torch.zeros(0)
         return {"state": self._state.clone(), "embedding": embedding.clone(), **self.ticks.state()}
 
-    def load_state(self, state: dict[str, Tensor], snapshot: Snapshot) -> None:
-        """Restore `state` under the snapshot that was current."""
+    def load_state(self, state: dict[str, Tensor], snapshot: Snapshot, version: int) -> None:
+        """Restore `state` of ``version``; if ``snapshot`` is newer, the next use recomputes it, as it would have."""
         self._encoder.load_state_dict(snapshot.weights)
-        self.version = snapshot.version
+        self.version = version
         self._state = state["state"].clone()
         self._embedding = state["embedding"].clone() if state["embedding"].numel() else None
         self.ticks.load_state(state)

@@ -48,11 +48,13 @@ class Crew:
             thread.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        """Let every role finish its turn."""
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Let every role finish its turn, and raise what failed in the last ones."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        if kind is None:
+            self.check()
 
     def _run(self, role: Role, lock: threading.Lock) -> None:
         try:

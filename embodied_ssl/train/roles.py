@@ -70,13 +70,13 @@ class Student:
         self.monitor.predict(self.learner.buffer)
         published = len(self.learner.publications)
         self.learner.update(max_updates=1)
-        for row in self.learner.publications[published:]:
-            self.recorder.publication(row)
         if self.learner.num_updates % self.every == 0:
             metrics = self.learner.read_metrics()
             verdict = self.monitor.judge(self.learner.buffer, metrics)
             self.recorder.learning(metrics, verdict)
             self.apply(verdict)
+        for row in self.learner.publications[published:]:
+            self.recorder.publication(row)
 
     def apply(self, verdict: Verdict) -> None:
         """Do what the verdict says.
@@ -99,7 +99,6 @@ class Trainer:
     def __init__(self, pilot: Pilot, recorder: Recorder, every: int = 25) -> None:
         """Record every ``every`` sets of updates."""
         self.pilot, self.recorder, self.every = pilot, recorder, every
-        self.num_sets = 0
 
     @property
     def due(self) -> bool:
@@ -109,6 +108,6 @@ class Trainer:
     def work(self) -> None:
         """Make one set of updates."""
         self.pilot.update()
-        self.num_sets += 1
-        if self.num_sets % self.every == 0:
+        # Counted from the run's start: after a resume, rows fall where they would have fallen.
+        if self.pilot.num_updates // self.pilot.config.minibatches % self.every == 0:
             self.recorder.agent(self.pilot.read_metrics())

@@ -17,7 +17,14 @@ from embodied_ssl.buffer.segments import SegmentStore, load_tables, tables_state
 from embodied_ssl.config import Config
 from embodied_ssl.errors import CheckpointError, ConfigError
 from embodied_ssl.health.monitor import HealthMonitor
-from embodied_ssl.learner.checkpoint import drop_old, newest_good, read_checkpoint, read_manifest, write_checkpoint
+from embodied_ssl.learner.checkpoint import (
+    drop_newer,
+    drop_old,
+    newest_good,
+    read_checkpoint,
+    read_manifest,
+    write_checkpoint,
+)
 from embodied_ssl.learner.online import OnlineLearner
 from embodied_ssl.learner.stream import Stream
 from embodied_ssl.rl.pilot import Pilot
@@ -122,7 +129,7 @@ class Session:
                 manifest = read_manifest(path)
             except CheckpointError:
                 continue
-            named |= {entry["file"] for entry in manifest["parts"]["buffer"]["segments"]}
+            named |= {entry["file"] for entry in _segments(manifest)}
         self.segments.drop_unlisted(list(named))
 
     def resume(self) -> list[str]:
@@ -131,7 +138,9 @@ class Session:
         Raises:
             CheckpointError: there is none, or another camera back end is in use than the recorded one.
         """
-        folder, notes = newest_good(self.run.checkpoints_dir)
+        folder, notes = newest_good(
+            self.run.checkpoints_dir, check=lambda manifest: self.segments.verify(_segments(manifest))
+        )
         parts, facts = read_checkpoint(folder)
         if facts["camera_backend"] != camera_backend(self.env):
             raise CheckpointError(
@@ -139,26 +148,32 @@ class Session:
                 f"{camera_backend(self.env)!r}; pixels differ, so pass --env.kwargs.camera_backend "
                 f"{facts['camera_backend']}"
             )
-        self.segments.restore(parts["buffer"][1]["segments"])
         load_tables(self.learner.buffer, dict(parts["buffer"][0]))
+        self.segments.restore(parts["buffer"][1]["segments"])
         self.learner.load_state(*parts["learner"])
         self.pilot.load_state(dict(parts["pilot"][0]), dict(parts["pilot"][1]))
         self.monitor.load_state(dict(parts["health"][0]), dict(parts["health"][1]))
         self.wall_s, self.num_roll_backs = facts["wall_s"], facts["num_roll_backs"]
         if "returns" in facts:
             self.returns, self.lengths = np.array(facts["returns"]), np.array(facts["lengths"])
+        drop_newer(folder)
         notes.append(f"resumed from {folder}: {facts['env_steps']} steps, {facts['updates']} updates")
         return notes + self._resume_env(parts)
 
     def _resume_env(self, parts: dict[str, Any]) -> list[str]:
         tensors, facts = parts["env"]
         if facts["state"] is None:
+            self.returns = self.lengths = None
             self.start()
             return ["the env has no get_state/set_state: all lanes start new episodes"]
         self.env.reset(seed=self.config.seed)
         self.env.set_state(_join(dict(tensors), facts["state"]))  # pyright: ignore[reportAttributeAccessIssue]
-        self.stream.load_state(dict(parts["stream"][0]), self.learner.snapshot)
+        self.stream.load_state(dict(parts["stream"][0]), self.learner.snapshot, parts["stream"][1]["version"])
         return []
+
+
+def _segments(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    return manifest["parts"]["buffer"]["segments"]
 
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

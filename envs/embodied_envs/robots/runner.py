@@ -2,7 +2,7 @@
 
 A long torso carries a rear and a front leg of three hinges each. Springs hold a crouched stance, so that it stands when
 nothing acts, and bounces when the motors do. All geoms are capsules, boxes and one sphere: cheap to simulate and draw.
-It moves in the x-z plane: root joints are x, z and pitch about y.
+It moves in the x-z plane on a boom, as planar laboratory runners do: root joints are x, z and a limited pitch about y.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -29,6 +29,7 @@ CAMERA_PX = 64
 BODY_WEIGHT_N = 106.0  # of the robot with its nominal 1 kg payload, rounded; sets the touch noise only
 START_HEIGHT_M = 0.48
 HIP_X_M = 0.36  # a long, low body: under random torques it seldom rolls over onto its back
+PITCH_LIMIT_RAD = 0.8  # the boom that holds a planar robot in its plane also keeps it from rolling onto its back
 ROOT_DOFS = 3
 NUM_JOINTS = 6
 ACTION_COST = 0.1
@@ -98,7 +99,9 @@ def _add_torso(spec: mujoco.MjSpec) -> mujoco.MjsBody:
     slide, hinge = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
     torso.add_joint(name="root_x", type=slide, axis=[1, 0, 0])
     torso.add_joint(name="root_z", type=slide, axis=[0, 0, 1])
-    torso.add_joint(name="root_pitch", type=hinge, axis=[0, 1, 0])
+    torso.add_joint(
+        name="root_pitch", type=hinge, axis=[0, 1, 0], limited=True, range=[-PITCH_LIMIT_RAD, PITCH_LIMIT_RAD]
+    )
     _add_capsule(torso, (-0.40, 0.0), (0.40, 0.0), 0.075, 6.0, (0.80, 0.80, 0.85, 1.0))
     torso.add_geom(
         type=mujoco.mjtGeom.mjGEOM_SPHERE, pos=[0.50, 0, 0.10], size=[0.08, 0, 0], mass=0.6, rgba=[0.9, 0.2, 0.25, 1],
