@@ -79,7 +79,7 @@ def _train(words: list[str]) -> int:
     run = run or RunFolder.create(config)
     try:
         summary = train(config, run, resume=resume is not None)
-    except EmbodiedSSLError:
+    except (EmbodiedSSLError, KeyboardInterrupt):
         if not resume:
             run.discard_if_unused()
         raise

@@ -76,7 +76,7 @@ class LearnerConfig:
     """Windows of a batch that share an episode, so that contrast cannot be solved by episode identity."""
     horizon_ticks: int = 15
     """Ticks a window reaches past the context: how far predictions and positives go."""
-    max_frames: int = 100
+    max_frames: int = 64
     """Camera frames encoded in an update; windows beyond that see the camera as missing."""
     lr: float = 1e-3
     """AdamW learning rate, constant after warm-up."""
@@ -88,7 +88,7 @@ class LearnerConfig:
     """Largest global gradient norm."""
     ema_tau: float = 0.01
     """Share of the online weights that enters the target encoder at each update."""
-    update_to_data_ratio: float = 0.05
+    update_to_data_ratio: float = 0.08
     """Updates per environment step (lane-step)."""
     learning_starts: int = 1600
     """Environment steps before the first update."""
@@ -128,6 +128,11 @@ class HealthConfig:
     min_rank_fraction: float = 0.05
     """Effective rank over width below which the representation counts as collapsed: roll back."""
 
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.every > 0, "health.every", self.every, "at least 1")
+        _require(self.max_bad_updates > 0, "health.max_bad_updates", self.max_bad_updates, "at least 1")
+
 
 @dataclass(frozen=True)
 class AgentConfig:
@@ -139,13 +144,15 @@ class AgentConfig:
     """Which losses move the encoder; the actor's never does."""
     learning_starts: int = 3200
     """Environment steps of coloured noise before the policy acts and learns."""
-    updates_per_step: float = 0.15
+    noise_lanes: int = 4
+    """Lanes that explore with coloured noise for good, so that the encoder keeps seeing more than the policy does."""
+    updates_per_step: float = 0.25
     """Agent updates per environment step."""
     batch_size: int = 256
     """Transitions in an agent update."""
     minibatches: int = 4
     """Agent updates made from one encode."""
-    hidden_dim: int = 256
+    hidden_dim: int = 128
     """Width of actor and critics."""
     gamma: float = 0.97
     """Discount a tick."""
@@ -158,7 +165,14 @@ class AgentConfig:
         """Check ranges."""
         _require(0 <= self.gamma < 1, "agent.gamma", self.gamma, "in [0, 1)")
         _require(self.updates_per_step >= 0, "agent.updates_per_step", self.updates_per_step, "0 or more")
-        _require(self.minibatches > 0, "agent.minibatches", self.minibatches, "at least 1")
+        for name in ("minibatches", "batch_size", "hidden_dim"):
+            _require(getattr(self, name) > 0, f"agent.{name}", getattr(self, name), "at least 1")
+        _require(
+            self.name != "none" or "critic" not in self.encoder_grad,
+            "agent.encoder_grad",
+            self.encoder_grad,
+            "ssl or frozen with agent.name none: there is no critic",
+        )
 
 
 @dataclass(frozen=True)
@@ -221,7 +235,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check what concerns more than one section."""
-        _require(self.env_steps > 0, "env_steps", self.env_steps, "at least 1")
+        for name in ("env_steps", "checkpoint_every", "keep_checkpoints"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "at least 1")
         needed = self.encoder.context_ticks + self.learner.horizon_ticks + self.buffer.guard_ticks
         _require(
             self.buffer.capacity_ticks > needed,

@@ -8,7 +8,7 @@ import torch
 
 from embodied_ssl.objectives import Dims, Latents
 
-DIMS = Dims(features_dim=6, action_size=2, readings_dim=5, context_ticks=4, horizon_ticks=5, windows_per_episode=4)
+DIMS = Dims(features_dim=6, action_size=2, sensor_dims=(2, 3), context_ticks=4, horizon_ticks=5, windows_per_episode=4)
 NUM_GROUPS = 3
 BATCH = NUM_GROUPS * DIMS.windows_per_episode
 LENGTH = DIMS.context_ticks + DIMS.horizon_ticks

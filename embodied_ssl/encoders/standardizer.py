@@ -49,8 +49,9 @@ class Standardizer(nn.Module):
         variance = ((values - mean).square() * weight).sum(dims) / num.clamp(min=1)
         share = num / (self.count + num).clamp(min=1)
         delta = mean - self.mean
-        merged = self.variance * (1 - share) + variance * share + delta.square() * share * (1 - share)
-        # With one row in all there is no spread yet: keep the unit variance.
+        # One row in all has no spread: the unit variance stands in for it, and is not merged.
+        before = torch.where(self.count > 1, self.variance, torch.zeros_like(self.variance))
+        merged = before * (1 - share) + variance * share + delta.square() * share * (1 - share)
         self.variance.copy_(torch.where(self.count + num > 1, merged, self.variance))
         self.mean.add_(delta * share)
         self.count.copy_((self.count + num).clamp(max=self.max_count))

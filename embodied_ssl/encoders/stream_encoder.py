@@ -110,7 +110,8 @@ class StreamEncoder(nn.Module):
 
         Only rows that arrived at the very tick count: held values are no targets.
         """
-        values, masks = [], []
+        # Begun with nothing, of width 0: a stream may have no vector sensor at all.
+        values, masks = [windows.action[..., :0]], [windows.valid[..., None][..., :0]]
         for sensor, tokenizer in zip(self.spec.sensors, self.tokenizers, strict=True):
             if isinstance(tokenizer, RowTokenizer):
                 rows = windows.rows[sensor.name]
@@ -120,6 +121,6 @@ class StreamEncoder(nn.Module):
         return torch.cat(values, 2), torch.cat(masks, 2)
 
     @property
-    def readings_dim(self) -> int:
-        """Width S of `readings`."""
-        return sum(self.spec.rows_per_tick(s) * s.size for s in self.spec.vectors)
+    def sensor_dims(self) -> tuple[int, ...]:
+        """Width of each vector sensor in `readings`."""
+        return tuple(self.spec.rows_per_tick(s) * s.size for s in self.spec.vectors)

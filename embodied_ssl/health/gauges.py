@@ -13,9 +13,11 @@ def effective_rank(embedding: Tensor) -> Tensor:
     (arXiv 2210.02885), eq. 1. Deviation: the mean is removed, and singular values come from the D x D covariance.
     """
     centred = (embedding - embedding.mean(0)).double()
-    values = torch.linalg.eigvalsh(centred.T @ centred).clamp(min=0).sqrt()
+    gram = centred.T @ centred
+    finite = torch.isfinite(gram).all()  # the solver raises on anything else; the rank of that is NaN
+    values = torch.linalg.eigvalsh(torch.where(finite, gram, 0)).clamp(min=0).sqrt()
     share = values / values.sum().clamp(min=1e-12) + 1e-7
-    return torch.exp(-(share * share.log()).sum()).float()
+    return torch.where(finite, torch.exp(-(share * share.log()).sum()), torch.nan).float()
 
 
 def spread(embedding: Tensor) -> Tensor:

@@ -101,9 +101,13 @@ class HealthMonitor:
             "spread_median": float(deviation.median()),
             "grad_norm": metrics.get("grad_norm", 0.0),
             "bad_updates": metrics.get("bad", 0.0),
-            **(self.skill.read() if self.skill is not None else {}),
+            **self.read_skill(),
         }
         return self._verdict(gauges, metrics.get("bad_run", 0.0))
+
+    def read_skill(self) -> dict[str, float]:
+        """Return the forward skill on the stream by horizon; empty without a forward prediction objective."""
+        return self.skill.read() if self.skill is not None else {}
 
     def _verdict(self, gauges: dict[str, float], bad_run: float) -> Verdict:
         floor = self.config.min_rank_fraction * self.encoder.features_dim

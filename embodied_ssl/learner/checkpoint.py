@@ -110,20 +110,16 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Part], dict[str, Any]]:
         CheckpointError: see `read_manifest`.
     """
     manifest = read_manifest(folder)
-    parts = {
-        name: (load_file(folder / f"{name}.safetensors"), facts) for name, facts in manifest["parts"].items()
-    }
+    parts = {name: (load_file(folder / f"{name}.safetensors"), facts) for name, facts in manifest["parts"].items()}
     return parts, manifest["facts"]
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints in ``folder``, oldest first."""
-    return sorted((p for p in folder.glob("[0-9]*") if p.is_dir()), key=lambda p: int(p.name))
+    return sorted((p for p in folder.glob("[0-9]*") if p.name.isdecimal() and p.is_dir()), key=lambda p: int(p.name))
 
 
-def newest_good(
-    folder: Path, check: Callable[[dict[str, Any]], object] | None = None
-) -> tuple[Path, list[str]]:
+def newest_good(folder: Path, check: Callable[[dict[str, Any]], object] | None = None) -> tuple[Path, list[str]]:
     """Return the newest checkpoint that verifies, and one line for every newer one that was refused.
 
     Args:
@@ -150,7 +146,8 @@ def newest_good(
 def drop_old(folder: Path, keep: int) -> list[Path]:
     """Delete all but the newest ``keep`` checkpoints; return those kept."""
     kept = list_checkpoints(folder)[-keep:]
-    for path in [*list_checkpoints(folder)[:-keep], *folder.glob(".*.tmp")]:  # the latter: killed while writing
+    left_by_a_kill = [*folder.glob(".*.tmp"), *folder.glob(".*.old")]
+    for path in [*list_checkpoints(folder)[:-keep], *left_by_a_kill]:
         shutil.rmtree(path)
     return kept
 

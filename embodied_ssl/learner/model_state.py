@@ -22,7 +22,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     for key, value in tensors.items():
         if key.startswith(PREFIX):
             index, name = key.removeprefix(PREFIX).split(".", 1)
-            state.setdefault(int(index), {})[name] = value
+            # The optimiser keeps what it is given and writes to it: the caller's tensors stay the caller's.
+            state.setdefault(int(index), {})[name] = value.clone()
     rates = [group["lr"] for group in optimizer.param_groups]
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

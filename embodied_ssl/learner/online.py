@@ -274,7 +274,7 @@ def _build_model(spec: StreamSpec, config: Config, seed: int) -> SSLModel:
         dims = Dims(
             features_dim=encoder.features_dim,
             action_size=spec.action_size,
-            readings_dim=encoder.readings_dim,
+            sensor_dims=encoder.sensor_dims,
             context_ticks=config.encoder.context_ticks,
             horizon_ticks=config.learner.horizon_ticks,
             windows_per_episode=config.learner.windows_per_episode,

@@ -14,13 +14,20 @@ from embodied_ssl.spec import StreamSpec
 
 
 def save_learner(learner: OnlineLearner, folder: Path | str) -> None:
-    """Write model, optimiser, published version, spec and config to ``folder``; the buffer is not part of it."""
+    """Write model, optimiser, published version, spec and config to ``folder``; the buffer is not part of it.
+
+    Raises:
+        CheckpointError: the disk refuses, or ``folder`` holds other things.
+    """
     facts = {
         "spec": learner.spec.to_json(),
         "config": dataclasses.asdict(learner.config),
         "num_lanes": learner.num_lanes,
     }
-    write_checkpoint(Path(folder), {"learner": learner.state()}, facts)
+    folder = Path(folder).absolute()
+    if folder.exists() and not (folder / "manifest.json").is_file():
+        raise CheckpointError(f"{folder} exists and is no saved learner; save to a new folder")
+    write_checkpoint(folder, {"learner": learner.state()}, facts)
 
 
 def load(folder: Path | str, num_lanes: int | None = None) -> OnlineLearner:

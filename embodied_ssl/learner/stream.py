@@ -71,7 +71,7 @@ class Stream:
             raise SpecError("embed() before reset(); fix: stream.reset(*env.reset())")
         if self.version != self._publisher.snapshot.version:
             self._swap(self._publisher.snapshot)
-        return self._embedding
+        return self._embedding.clone()  # outside inference mode: the caller may train on it
 
     @torch.inference_mode()
     def _take(self, tick: Any) -> None:

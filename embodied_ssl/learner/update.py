@@ -6,6 +6,8 @@ Reading order: `SSLModel` (what is learned), `shared_passes` (one online and one
 from __future__ import annotations
 
 import copy
+import dataclasses
+import math
 from collections.abc import Callable
 
 import torch
@@ -69,6 +71,8 @@ class Update:
         """Bind to ``model``; ``weights`` names and weighs its objectives."""
         self.model, self.weights, self.config = model, weights, config
         self.extra_losses: dict[str, ExtraLoss] = {}
+        self.objectives_move_encoder = True  # False: their heads learn on latents that are constants
+        self.statistics_updates = math.inf  # updates after which the running normalisation stands still
         self.metric_names: list[str] = []
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         device = self.parameters[0].device
@@ -78,6 +82,7 @@ class Update:
             {"params": [p for p in self.parameters if p.dim() <= 1], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=self._lr, fused=True)
+        self._statistics = list(model.encoder.buffers())
         self._target_pairs = [
             (target, online)
             for target, online in zip(model.target_encoder.parameters(), model.encoder.parameters(), strict=True)
@@ -92,7 +97,9 @@ class Update:
         self._lr.fill_(self.config.lr * min(1.0, (num_updates + 1) / max(1, self.config.warmup_updates)))
         shape = self.model.encoder.context_ticks + self.config.horizon_ticks
         windows = buffer.gather(draws.lanes, draws.ends, shape).limit_frames(self.config.max_frames)
-        self.model.encoder.observe_statistics(windows)
+        statistics = [value.clone() for value in self._statistics]
+        if num_updates < self.statistics_updates:
+            self.model.encoder.observe_statistics(windows)
         loss, metrics = self._loss(windows, draws)
         for parameter in self.parameters:
             parameter.grad = None
@@ -101,6 +108,8 @@ class Update:
         self.optimizer.found_inf = bad  # the fused optimiser skips the whole step, moments too, where this is 1
         self.optimizer.step()
         self._move_target(1 - bad)
+        for value, before in zip(self._statistics, statistics, strict=True):
+            value.copy_(torch.where(bad > 0, before, value))
         metrics = {"loss": loss.detach(), **metrics, "grad_norm": norm, "bad": bad}
         self.metric_names = list(metrics)
         return torch.stack([value.detach().float() for value in metrics.values()])
@@ -108,9 +117,12 @@ class Update:
     def _loss(self, windows: Windows, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of objectives and extra losses, and all metrics by ``<objective>/<name>``."""
         latents = shared_passes(self.model, windows, draws)
+        seen = latents
+        if not self.objectives_move_encoder:
+            seen = dataclasses.replace(latents, online=latents.online.detach())
         parts: dict[str, tuple[Tensor, dict[str, Tensor]]] = {}
         for name, objective in self.model.objectives.items():
-            parts[name] = objective(latents, draws.objectives[name])
+            parts[name] = objective(seen, draws.objectives[name])
         for name, extra in self.extra_losses.items():
             parts[name] = extra(latents, windows)
         total = latents.online.new_zeros(())

@@ -20,7 +20,7 @@ class Dims:
     Attributes:
         features_dim: D, width of the embedding.
         action_size: A.
-        readings_dim: S, width of the standardised readings of one tick.
+        sensor_dims: width of each vector sensor's readings at one tick, in the order of `Latents.readings`.
         context_ticks: C, ticks an embedding sees.
         horizon_ticks: H, ticks a window reaches past its first anchor; P = H + 1 positions have embeddings.
         windows_per_episode: M, consecutive windows of a batch that share an episode.
@@ -28,10 +28,15 @@ class Dims:
 
     features_dim: int
     action_size: int
-    readings_dim: int
+    sensor_dims: tuple[int, ...]
     context_ticks: int
     horizon_ticks: int
     windows_per_episode: int
+
+    @property
+    def readings_dim(self) -> int:
+        """Width of the standardised readings of one tick, S."""
+        return sum(self.sensor_dims)
 
     @property
     def num_positions(self) -> int:
@@ -93,6 +98,39 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Return the mean of ``values`` where ``mask`` (same shape); 0 where nothing counts, never NaN."""
     weight = mask.to(values.dtype)
     return (values * weight).sum() / weight.sum().clamp(min=1)
+
+
+def sensor_mean(error: Tensor, mask: Tensor, sensor_dims: tuple[int, ...]) -> Tensor:
+    """Return the mean over sensors of each one's masked mean, so that a wide or fast sensor does not drown the others.
+
+    Args:
+        error: ``(..., S)``.
+        mask: ``(..., S)`` bool.
+        sensor_dims: widths that sum to S.
+    """
+    parts = zip(error.split(sensor_dims, dim=-1), mask.split(sensor_dims, dim=-1), strict=True)
+    return torch.stack([masked_mean(part, present) for part, present in parts]).mean()
+
+
+def change_error(predicted: Tensor, actual: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Return squared errors of the change from tick to tick, in units of that change's own variance.
+
+    Slow, wide movement makes up most of a reading's variance, so a loss on levels alone is content without the fine
+    movement between ticks, which is where velocities are.
+
+    Args:
+        predicted: ``(..., T, S)``.
+        actual: ``(..., T, S)``.
+        present: ``(..., T, S)`` bool.
+
+    Returns:
+        Errors ``(..., T - 1, S)`` and where both ticks are present.
+    """
+    change, both = actual.diff(dim=-2), present[..., 1:, :] & present[..., :-1, :]
+    dims = tuple(range(change.dim() - 1))
+    weight = both.to(change.dtype)
+    variance = (change.square() * weight).sum(dims) / weight.sum(dims).clamp(min=1)
+    return (predicted.diff(dim=-2) - change).square() / variance.clamp(min=1e-3), both
 
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

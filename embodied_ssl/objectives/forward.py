@@ -8,14 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from embodied_ssl.objectives.base import OBJECTIVES, Dims, Latents, Objective, at_positions, masked_mean, mlp
+from embodied_ssl.objectives.base import OBJECTIVES, Dims, Latents, Objective, at_positions, change_error, masked_mean, mlp, sensor_mean
 
 
 @OBJECTIVES.register("forward_prediction")
 class ForwardPrediction(Objective):
     """An H-step action-conditioned rollout ``z_{h+1} = z_h + g(z_h, a_{h+1})`` with two targets.
 
-    At every step the standardised sensor readings (mean squared error), and the stop-gradient EMA embedding
+    At every step the standardised sensor readings and their change since the step before (mean squared error, every
+    sensor counting the same), and the stop-gradient EMA embedding
     (``1 - cos``) at every step of at least C / 2: nearer embeddings share most of their input rows with the anchor
     and could be matched by copying.
 
@@ -25,7 +26,12 @@ class ForwardPrediction(Objective):
     """
 
     def __init__(
-        self, dims: Dims, num_anchors: int = 2, hidden_dim: int = 256, latent_weight: float = 0.5
+        self,
+        dims: Dims,
+        num_anchors: int = 2,
+        hidden_dim: int = 256,
+        latent_weight: float = 0.5,
+        change_weight: float = 0.3,
     ) -> None:
         """Build transition, predictor and sensor head.
 
@@ -33,11 +39,12 @@ class ForwardPrediction(Objective):
             dims: sizes.
             num_anchors: rollouts per window, evenly spaced; later ones see fewer steps.
             hidden_dim: width of the transition.
-            latent_weight: weight of the latent term beside the sensor term's 1.
+            latent_weight: weight of the latent term beside 1 for the levels of the readings.
+            change_weight: weight of the error in the readings' change from step to step.
         """
         super().__init__(dims)
         self.min_gap = math.ceil(dims.context_ticks / 2)
-        self.latent_weight = latent_weight
+        self.latent_weight, self.change_weight = latent_weight, change_weight
         self.anchors = [dims.num_positions * i // num_anchors for i in range(num_anchors)]
         self.transition = mlp(dims.features_dim + dims.action_size, hidden_dim, dims.features_dim)
         self.predictor = nn.Linear(dims.features_dim, dims.features_dim)
@@ -61,21 +68,26 @@ class ForwardPrediction(Objective):
         actions = torch.cat([self._after(latents.action, context + p, horizon) for p in self.anchors])
         start = torch.cat([latents.online[:, p] for p in self.anchors])
         rolled = self.rollout(start, actions)
-        readings = torch.cat([self._after(latents.readings, context + p, horizon) for p in self.anchors])
-        present = torch.cat([self._after(latents.readings_mask, context + p, horizon) for p in self.anchors])
+        # From the anchor's own tick on, so that the first change is judged too.
+        first = [context - 1 + p for p in self.anchors]
+        readings = torch.cat([self._after(latents.readings, tick, horizon + 1) for tick in first])
+        present = torch.cat([self._after(latents.readings_mask, tick, horizon + 1) for tick in first])
         valid = torch.cat([latents.valid[:, p] for p in self.anchors])
         present = present & valid[:, None, None]
-        error = (self.sensors(rolled) - readings).square()
-        sensor_loss = masked_mean(error, present)
+        predicted = self.sensors(torch.cat([start[:, None], rolled], dim=1))
+        error = (predicted - readings).square()
+        level = sensor_mean(error, present, self.dims.sensor_dims)
+        change = sensor_mean(*change_error(predicted, readings, present), self.dims.sensor_dims)
         target = torch.cat([self._after(latents.target, p + 1, horizon) for p in self.anchors])
         reached = torch.cat([self._reached(latents, p) for p in self.anchors]) & valid[:, None]
         distance = 1 - F.cosine_similarity(self.predictor(rolled), target, dim=-1)
         latent_loss = masked_mean(distance, reached)
-        return sensor_loss + self.latent_weight * latent_loss, {
-            "sensor": sensor_loss,
+        return level + self.change_weight * change + self.latent_weight * latent_loss, {
+            "level": level,
+            "change": change,
             "latent": latent_loss,
-            "sensor_1": masked_mean(error[:, 0], present[:, 0]),
-            "sensor_last": masked_mean(error[:, -1], present[:, -1]),
+            "sensor_1": sensor_mean(error[:, 1], present[:, 1], self.dims.sensor_dims),
+            "sensor_last": sensor_mean(error[:, -1], present[:, -1], self.dims.sensor_dims),
         }
 
     @staticmethod

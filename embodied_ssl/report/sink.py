@@ -45,18 +45,20 @@ class Sink(Protocol):
 class JsonlSink:
     """Appends one JSON object a line; each row reaches the file at once, so a killed run keeps its rows."""
 
-    def __init__(self, path: Path, resume_updates: int | None = None) -> None:
+    def __init__(self, path: Path, resume_updates: int | None = None, resume_env_steps: int | None = None) -> None:
         """Open for appending.
 
         Args:
             path: the file; made if missing. A torn last line is dropped.
             resume_updates: learner updates of the checkpoint from which a run goes on; rows with a higher ``updates``
                 are dropped, since they will be written again.
+            resume_env_steps: the same for ``env_steps``: ticks that came in between two updates.
         """
         self.last_env_steps = 0
         if path.exists():
             rows = read_rows(path)
-            kept = [row for row in rows if resume_updates is None or row.get("updates", 0) <= resume_updates]
+            last = {"updates": resume_updates, "env_steps": resume_env_steps}
+            kept = [row for row in rows if all(most is None or row.get(key, 0) <= most for key, most in last.items())]
             write_text(path, "".join(f"{json.dumps(row)}\n" for row in kept))
             self.last_env_steps = max((row.get("env_steps", 0) for row in kept), default=0)
         self._file = path.open("a", encoding="utf-8")
@@ -181,20 +183,26 @@ class SinkGroup:
             sink.close()
 
 
-def make_sinks(names: Iterable[str], run_folder: RunFolder, resume_updates: int | None = None) -> SinkGroup:
+def make_sinks(
+    names: Iterable[str],
+    run_folder: RunFolder,
+    resume_updates: int | None = None,
+    resume_env_steps: int | None = None,
+) -> SinkGroup:
     """Open the named sinks of a run; ``jsonl`` is always among them.
 
     Args:
         names: `Config.sinks`.
         run_folder: the run.
         resume_updates: learner updates of the checkpoint from which the run goes on, None for a new run.
+        resume_env_steps: its environment steps.
 
     Raises:
         ConfigError: on an unknown name or a missing extra.
     """
     wanted = set(names) - {"jsonl"}
     makers = [SINKS[name] for name in sorted(wanted)]
-    jsonl = JsonlSink(run_folder.metrics_path, resume_updates)
+    jsonl = JsonlSink(run_folder.metrics_path, resume_updates, resume_env_steps)
     purge_step = None if resume_updates is None else jsonl.last_env_steps + 1
     with contextlib.ExitStack() as opened:
         sinks: list[Sink] = [opened.enter_context(contextlib.closing(jsonl))]

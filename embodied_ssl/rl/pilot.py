@@ -11,6 +11,7 @@ from torch import Tensor
 
 from embodied_ssl.buffer.windows import Windows
 from embodied_ssl.config import AgentConfig
+from embodied_ssl.errors import ConfigError
 from embodied_ssl.learner.online import OnlineLearner
 from embodied_ssl.learner.stream import Stream
 from embodied_ssl.objectives import Latents
@@ -28,14 +29,21 @@ class Pilot:
     A set of agent updates encodes one batch of windows once, with the newest snapshot, and makes several minibatches
     of its transitions. The embeddings are constants for SAC; when ``encoder_grad`` names the critic, its loss is
     handed to the learner as an extra loss, computed from published copies of the critic: it moves the encoder only.
+    When it does not name ``ssl``, the objectives' heads go on learning (so skill and health stay readings of this
+    encoder) but leave the encoder alone; ``frozen`` also keeps the normalisation fitted by the first update.
     """
 
     def __init__(self, learner: OnlineLearner, config: AgentConfig, seed: int) -> None:
-        """Build the agent on ``learner``'s embedding; hook the critic's loss into its update where asked."""
+        """Build the agent on ``learner``'s embedding; decide which losses move the encoder.
+
+        Raises:
+            ConfigError: nothing would be left to learn.
+        """
         self.learner, self.config = learner, config
-        seeds = np.random.SeedSequence(seed).spawn(4)
+        seeds = np.random.SeedSequence(seed).spawn(5)
         self.noise = ColouredNoise(learner.num_lanes, learner.spec.action_size, np.random.default_rng(seeds[0]))
         self.rng = np.random.default_rng(seeds[1])
+        self.action_rng = np.random.default_rng(seeds[4])  # not `rng`: acting and learning run in two threads
         self.generator = torch.Generator().manual_seed(int(seeds[2].generate_state(1)[0]))
         self.critic_generator = torch.Generator().manual_seed(int(seeds[3].generate_state(1)[0]))
         features, actions = learner.config.encoder.features_dim, learner.spec.action_size
@@ -47,8 +55,17 @@ class Pilot:
         self._version = -1
         self._metrics_sum: Tensor | None = None
         self._metrics_count = 0
-        if "critic" in config.encoder_grad:
-            learner.update_step.extra_losses["critic"] = self.encoder_loss
+        self._assign_encoder()
+
+    def _assign_encoder(self) -> None:
+        step, losses = self.learner.update_step, self.config.encoder_grad
+        step.objectives_move_encoder = "ssl" in losses
+        if "critic" in losses:
+            step.extra_losses["critic"] = self.encoder_loss
+        if losses == "frozen":
+            step.statistics_updates = 1
+            if next(self.learner.model.objectives.parameters(), None) is None:
+                raise ConfigError("agent.encoder_grad is 'frozen' and no objective has a head; add forward_prediction")
 
     @property
     def stamp(self) -> tuple[int, int]:
@@ -61,11 +78,18 @@ class Pilot:
         return self.config.name != "none"
 
     def act(self, stream: Stream) -> np.ndarray:
-        """Return actions ``(N, A)`` in [-1, 1] for the newest tick of ``stream``."""
+        """Return actions ``(N, A)`` in [-1, 1] for the newest tick of ``stream``.
+
+        The first ``noise_lanes`` lanes go on exploring with coloured noise for good, so that the encoder does not
+        forget the movements that the policy has stopped making.
+        """
+        explore = self.noise.sample()
         if not self.learns or self.learner.env_steps < self.config.learning_starts:
-            return self.noise.sample()
-        noise = torch.from_numpy(self.noise.sample_normal()).to(self.learner.device)
-        return self.agent.act(stream.embed(), noise, self.published.actor).cpu().numpy()
+            return explore
+        embedding = stream.embed()
+        noise = self.action_rng.standard_normal(explore.shape, dtype=np.float32)
+        action = self.agent.act(embedding, torch.from_numpy(noise).to(embedding.device), self.published.actor)
+        return np.concatenate([explore[: self.config.noise_lanes], action.cpu().numpy()[self.config.noise_lanes :]])
 
     @property
     def num_due(self) -> int:
@@ -136,6 +160,7 @@ class Pilot:
             "version": self._version,
             "metrics_count": self._metrics_count,
             "rng": self.rng.bit_generator.state,
+            "action_rng": self.action_rng.bit_generator.state,
             "noise": self.noise.state(),
         }
         return tensors, facts
@@ -154,6 +179,7 @@ class Pilot:
         self.num_updates, self._version = facts["num_updates"], facts["version"]
         self._metrics_sum, self._metrics_count = tensors.get("metrics_sum"), facts["metrics_count"]
         self.rng.bit_generator.state = facts["rng"]
+        self.action_rng.bit_generator.state = facts["action_rng"]
         self.noise.load_state(facts["noise"])
 
 

@@ -56,8 +56,8 @@ def _sensor(key: str, space: gym.Space, declared: Mapping[str, Any], control_hz:
     if not isinstance(space, gym.spaces.Box):
         raise SpecError(f"observation {key!r} is {space}, expected a Box; fix: drop or flatten it in a wrapper")
     rate_hz = float(declared.get("rate_hz", control_hz))
-    is_image = space.dtype == np.uint8 and len(space.shape) == 3
     shape = space.shape[1:] if rate_hz > control_hz else space.shape
+    is_image = space.dtype == np.uint8 and len(shape) == 3
     return SensorSpec(
         name=key,
         modality=str(declared.get("modality", "camera" if is_image else "vector")),
@@ -96,6 +96,7 @@ class TickMaker:
         bounded = np.isfinite(space.low) & np.isfinite(space.high)
         self._centre = np.where(bounded, (space.high + space.low) / 2, 0).astype(np.float32).reshape(-1)
         self._half = np.where(bounded, (space.high - space.low) / 2, 1).astype(np.float32).reshape(-1)
+        self._scale = np.where(self._half > 0, self._half, 1)  # an action with one legal value is read as 0
         self._action_shape = space.shape
         self._clock = np.zeros(self.num_lanes, np.int64)
         self._captured_s = {s.name: np.full(self.num_lanes, -np.inf) for s in own.sensors}
@@ -167,7 +168,7 @@ class TickMaker:
         for sensor in self.spec.sensors:
             rows[sensor.name], fresh[sensor.name], age_s[sensor.name] = self._rows(sensor, table, lanes, is_first)
         action, reward, terminated, truncated = outcome or self._no_outcome()
-        normal = (action.reshape(len(action), -1).astype(np.float32) - self._centre) / self._half
+        normal = (action.reshape(len(action), -1).astype(np.float32) - self._centre) / self._scale
         keep = ~is_first
         return Tick(
             lanes=lanes,
@@ -189,14 +190,17 @@ class TickMaker:
         self, sensor: SensorSpec, table: Mapping[str, Any], lanes: np.ndarray, is_first: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return rows ``(M, K, *shape)``, which are fresh ``(M, K)`` and their ages ``(M, K)``."""
-        rows = np.asarray(table[sensor.name])[lanes].reshape(len(lanes), -1, *sensor.shape).astype(sensor.dtype)
+        stacked = np.asarray(table[sensor.name])
+        num_rows = stacked[0].size // sensor.size
+        rows = stacked[lanes].reshape(len(lanes), num_rows, *sensor.shape).astype(sensor.dtype)
         room = self.spec.tick_room(sensor)
         if rows.shape[1] > room:
             raise SpecError(f"sensor {sensor.name!r} sent {rows.shape[1]} rows in a tick, expected at most {room}")
         shape = rows.shape[:2]
         age_s = self._beside(table, f"{sensor.name}.age_s", lanes, shape, self._default_age(sensor, lanes, shape))
         valid = self._beside(table, f"{sensor.name}.valid", lanes, shape, np.ones(shape)).astype(bool)
-        finite = np.isfinite(rows.astype(np.float32)).reshape(*shape, -1).all(-1) if not sensor.is_image else valid
+        axes = tuple(range(2, rows.ndim))
+        finite = np.isfinite(rows).all(axes) if not sensor.is_image else valid
         self.num_rejected_rows[sensor.name] += int((valid & ~finite).sum())
         last = self._captured_s[sensor.name]
         last[lanes[is_first]] = -np.inf

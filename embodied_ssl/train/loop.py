@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import threading
@@ -36,22 +37,19 @@ def train(config: Config, run: RunFolder, resume: bool = False) -> dict[str, Any
         EmbodiedSSLError: a setting, env or checkpoint is wrong.
     """
     torch.set_num_threads(1)  # one thread per role was fastest on few cores (docs/results)
-    session = Session.build(config, run)
-    notes = session.resume() if resume else []
-    sink = make_sinks(config.sinks, run, session.learner.num_updates if resume else None)
-    with Display(config.env_steps) as display:
+    with contextlib.ExitStack() as stack:
+        session = Session.build(config, run)
+        stack.callback(session.env.close)
+        notes = session.resume() if resume else session.start()
+        sink = make_sinks(config.sinks, run, *session.resumed_at)
+        stack.callback(sink.close)
+        display = stack.enter_context(Display(config.env_steps))
         recorder = Recorder(session.learner, sink, display, session.wall_s)
         for note in [*notes, f"camera back end: {camera_backend(session.env)}"]:
             recorder.message(note)
-        if not resume:
-            session.start()
-        finished = _loop(session, recorder)
-        if not finished:
+        if not _loop(session, recorder):
             recorder.message(f"stopped and saved; go on with: embodied-ssl train --resume {run.path}")
-    recorder.close()
-    session.env.close()
-    if not finished:
-        raise KeyboardInterrupt
+            raise KeyboardInterrupt
     return _close(session, recorder)
 
 
@@ -125,7 +123,7 @@ def _close(session: Session, recorder: Recorder) -> dict[str, Any]:
         "agent_updates": session.pilot.num_updates,
         **recorder.speeds(),
         "wall_s": recorder.wall_s,
-        "stream_skill": {k: v for k, v in recorder.last_health.items() if k.startswith("skill_") and math.isfinite(v)},
+        "stream_skill": {k: v for k, v in session.monitor.read_skill().items() if math.isfinite(v)},
         "num_roll_backs": session.num_roll_backs,
         "camera_backend": camera_backend(session.env),
         "versions": versions(),

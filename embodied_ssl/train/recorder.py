@@ -37,7 +37,6 @@ class Recorder:
         self._last_loop_s = 0.0
         self.agent_updates = 0
         self.returns: deque[float] = deque(maxlen=100)
-        self.last_health: dict[str, float] = {}
 
     @property
     def wall_s(self) -> float:
@@ -61,7 +60,6 @@ class Recorder:
 
     def learning(self, metrics: Mapping[str, float], verdict: Verdict) -> None:
         """Take the means of some updates and the verdict after them."""
-        self.last_health = verdict.gauges
         self._write("ssl", metrics)
         self._write("health", {**verdict.gauges, "verdict": verdict.action, "reason": verdict.reason})
         if verdict.action == "roll_back":
@@ -101,7 +99,3 @@ class Recorder:
     def message(self, text: str) -> None:
         """Tell people something."""
         self._display.message(text)
-
-    def close(self) -> None:
-        """Close the sink."""
-        self._sink.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from embodied_ssl.errors import RunError
 from embodied_ssl.health.monitor import HealthMonitor, Verdict
@@ -25,6 +25,9 @@ class Collector:
         self.env, self.stream, self.pilot, self.recorder, self.env_steps = env, stream, pilot, recorder, env_steps
         self.returns = np.zeros(env.num_envs)
         self.lengths = np.zeros(env.num_envs, np.int64)
+        # The step in which such an env resets a lane is no step of an episode.
+        mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+        self._length_at_end = -1 if mode == AutoresetMode.NEXT_STEP else 0
 
     @property
     def finished(self) -> bool:
@@ -49,7 +52,7 @@ class Collector:
         self.lengths += 1
         for lane in np.flatnonzero(ended):
             self.recorder.episode(float(self.returns[lane]), int(self.lengths[lane]))
-        self.returns[ended], self.lengths[ended] = 0.0, 0
+        self.returns[ended], self.lengths[ended] = 0.0, self._length_at_end
 
 
 class Student:

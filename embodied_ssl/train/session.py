@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,7 @@ class Session:
     segments: SegmentStore
     wall_s: float = 0.0
     num_roll_backs: int = 0
+    resumed_at: tuple[int | None, int | None] = (None, None)
     returns: np.ndarray | None = None
     lengths: np.ndarray | None = None
 
@@ -91,9 +93,10 @@ class Session:
         segments = SegmentStore(learner.buffer, run.segments_dir)
         return cls(config, run, env, learner, learner.stream(env), pilot, monitor, segments)
 
-    def start(self) -> None:
-        """Reset the env and take in the first tick."""
+    def start(self) -> list[str]:
+        """Reset the env and take in the first tick; there is nothing that people should know."""
         self.stream.reset(*self.env.reset(seed=self.config.seed))
+        return []
 
     def save(self) -> None:
         """Write a checkpoint; the caller holds all roles off. Old ones and segments nobody names are deleted."""
@@ -154,6 +157,7 @@ class Session:
         self.pilot.load_state(dict(parts["pilot"][0]), dict(parts["pilot"][1]))
         self.monitor.load_state(dict(parts["health"][0]), dict(parts["health"][1]))
         self.wall_s, self.num_roll_backs = facts["wall_s"], facts["num_roll_backs"]
+        self.resumed_at = (facts["updates"], facts["env_steps"])
         if "returns" in facts:
             self.returns, self.lengths = np.array(facts["returns"]), np.array(facts["lengths"])
         drop_newer(folder)
@@ -167,7 +171,7 @@ class Session:
             self.start()
             return ["the env has no get_state/set_state: all lanes start new episodes"]
         self.env.reset(seed=self.config.seed)
-        self.env.set_state(_join(dict(tensors), facts["state"]))  # pyright: ignore[reportAttributeAccessIssue]
+        self.env.set_state(_join(tensors, facts["state"]))  # pyright: ignore[reportAttributeAccessIssue]
         self.stream.load_state(dict(parts["stream"][0]), self.learner.snapshot, parts["stream"][1]["version"])
         return []
 
@@ -177,31 +181,12 @@ def _segments(manifest: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the arrays of a (nested) state as tensors under dotted paths, and the rest as JSON."""
-    tensors: dict[str, Tensor] = {}
-    rest: dict[str, Any] = {}
-    for key, value in state.items():
-        if isinstance(value, np.ndarray):
-            tensors[key] = torch.from_numpy(np.ascontiguousarray(value))
-        elif isinstance(value, dict) and any(isinstance(v, np.ndarray | dict) for v in value.values()):
-            inner_tensors, inner_rest = _split(value)
-            tensors |= {f"{key}/{name}": tensor for name, tensor in inner_tensors.items()}
-            rest[key] = inner_rest
-        else:
-            rest[key] = value
-    return tensors, rest
+    """Return the arrays of an env's state as tensors, and the rest, which is JSON by the env's contract."""
+    arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+    tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
+    return tensors, {key: value for key, value in state.items() if key not in arrays}
 
 
-def _join(tensors: dict[str, Tensor], rest: dict[str, Any]) -> dict[str, Any]:
+def _join(tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> dict[str, Any]:
     """Undo `_split`."""
-    state = {key: value if not isinstance(value, dict) else dict(value) for key, value in rest.items()}
-    nested: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        head, _, tail = name.partition("/")
-        if tail:
-            nested.setdefault(head, {})[tail] = tensor
-        else:
-            state[name] = tensor.numpy()
-    for head, inner in nested.items():
-        state[head] = _join(inner, rest.get(head, {}))
-    return state
+    return {**rest, **{key: tensor.numpy() for key, tensor in tensors.items()}}

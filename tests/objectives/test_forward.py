@@ -19,8 +19,8 @@ def build(**options):
 
 
 def plain_loop(objective, latents):
-    """Both terms step by step: mean over readings that arrived, mean over embeddings at least C / 2 ahead."""
-    squares, distances = [], []
+    """Both terms step by step: per sensor the mean over readings that arrived; embeddings at least C / 2 ahead."""
+    squares, distances = [[] for _ in DIMS.sensor_dims], []
     for window in range(BATCH):
         for anchor in objective.anchors:
             if not latents.valid[window, anchor]:
@@ -32,13 +32,16 @@ def plain_loop(objective, latents):
                     break
                 tick = DIMS.context_ticks - 1 + position
                 state = state + objective.transition(torch.cat([state, latents.action[window, tick]]))
-                squares += ((objective.sensors(state) - latents.readings[window, tick]) ** 2)[
-                    latents.readings_mask[window, tick]
-                ].tolist()
+                error = (objective.sensors(state) - latents.readings[window, tick]) ** 2
+                present = latents.readings_mask[window, tick]
+                for sensor, (e, m) in enumerate(
+                    zip(error.split(DIMS.sensor_dims), present.split(DIMS.sensor_dims), strict=True)
+                ):
+                    squares[sensor] += e[m].tolist()
                 if step >= DIMS.context_ticks / 2 and latents.valid[window, position]:
                     a, b = objective.predictor(state), latents.target[window, position]
                     distances.append(1 - float(a @ b / (a.norm() * b.norm())))
-    return np.mean(squares), np.mean(distances)
+    return np.mean([np.mean(s) for s in squares]), np.mean(distances)
 
 
 @pytest.mark.parametrize(("seed", "num_anchors"), [(0, 1), (1, 2), (2, 3), (3, 6)])
