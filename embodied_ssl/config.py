@@ -88,7 +88,7 @@ class LearnerConfig:
     """Largest global gradient norm."""
     ema_tau: float = 0.01
     """Share of the online weights that enters the target encoder at each update."""
-    update_to_data_ratio: float = 0.08
+    update_to_data_ratio: float = 0.06
     """Updates per environment step (lane-step)."""
     learning_starts: int = 1600
     """Environment steps before the first update."""
@@ -146,7 +146,7 @@ class AgentConfig:
     """Environment steps of coloured noise before the policy acts and learns."""
     noise_lanes: int = 4
     """Lanes that explore with coloured noise for good, so that the encoder keeps seeing more than the policy does."""
-    updates_per_step: float = 0.25
+    updates_per_step: float = 0.2
     """Agent updates per environment step."""
     batch_size: int = 256
     """Transitions in an agent update."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import torch
 
 from embodied_ssl.objectives import Dims, Latents
@@ -45,3 +46,34 @@ def with_all_masked(latents: Latents) -> Latents:
     """The same latents with nothing that counts."""
     masks = ("action_mask", "action_hidden", "readings_mask", "valid")
     return dataclasses.replace(latents, **{name: torch.zeros_like(getattr(latents, name)) for name in masks})
+
+
+class ReadingErrors:
+    """Squared errors of predicted readings, one tick of one window at a time: levels and changes of the plain loops."""
+
+    def __init__(self) -> None:
+        self.level, self.change, self.moved = ([[] for _ in range(DIMS.readings_dim)] for _ in range(3))
+
+    def add(
+        self, latents: Latents, window: int, tick: int, predicted: torch.Tensor, before: torch.Tensor | None
+    ) -> None:
+        """Score ``predicted (S,)`` of ``tick``; ``before`` is the prediction of the tick before, None: no such one."""
+        for column in range(DIMS.readings_dim):
+            if not latents.readings_mask[window, tick, column]:
+                continue
+            reading = float(latents.readings[window, tick, column])
+            self.level[column].append((float(predicted[column]) - reading) ** 2)
+            if before is not None and latents.readings_mask[window, tick - 1, column]:
+                moved = reading - float(latents.readings[window, tick - 1, column])
+                self.change[column].append((float(predicted[column] - before[column]) - moved) ** 2)
+                self.moved[column].append(moved**2)
+
+    def means(self) -> tuple[float, float]:
+        """Mean over sensors of the level errors, and of the change errors in units of the change's variance."""
+        relative = [[x / np.mean(m) for x in c] for c, m in zip(self.change, self.moved, strict=True)]
+        return self._mean(self.level), self._mean(relative)
+
+    @staticmethod
+    def _mean(squares: list[list[float]]) -> float:
+        by_sensor = np.split(np.arange(DIMS.readings_dim), np.cumsum(DIMS.sensor_dims)[:-1])
+        return float(np.mean([np.mean([x for column in s for x in squares[column]] or [0]) for s in by_sensor]))

@@ -94,9 +94,7 @@ class StreamBuffer:
     @staticmethod
     def num_bytes(spec: StreamSpec, num_lanes: int, capacity_ticks: int) -> int:
         """Bytes of sensor values that such a buffer stores."""
-        per_lane = sum(
-            spec.row_capacity(s, capacity_ticks) * s.size * np.dtype(s.dtype).itemsize for s in spec.sensors
-        )
+        per_lane = sum(spec.row_capacity(s, capacity_ticks) * s.size * np.dtype(s.dtype).itemsize for s in spec.sensors)
         return per_lane * num_lanes
 
     def _allocate(self) -> None:

@@ -110,7 +110,9 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Part], dict[str, Any]]:
         CheckpointError: see `read_manifest`.
     """
     manifest = read_manifest(folder)
-    parts = {name: (load_file(folder / f"{name}.safetensors"), facts) for name, facts in manifest["parts"].items()}
+    parts: dict[str, Part] = {
+        name: (load_file(folder / f"{name}.safetensors"), facts) for name, facts in manifest["parts"].items()
+    }
     return parts, manifest["facts"]
 
 

@@ -185,7 +185,9 @@ class OnlineLearner:
             draws = np.random.default_rng(self.config.seed)
             if self.buffer.num_legal(self.shape) == 0:
                 return {}
-            lanes, ends = (torch.from_numpy(a).to(self.device) for a in self.buffer.draw(self.shape, NUM_ANCHORS, draws))
+            lanes, ends = (
+                torch.from_numpy(a).to(self.device) for a in self.buffer.draw(self.shape, NUM_ANCHORS, draws)
+            )
             self._anchors = self.buffer.gather(lanes, ends, self.shape.context).limit_frames(NUM_ANCHORS)
         new = self.model.encoder(self._anchors)[:, 0]
         old = torch.func.functional_call(self.model.encoder, self.snapshot.weights, (self._anchors,))[:, 0]
@@ -244,7 +246,9 @@ class OnlineLearner:
     def load_state(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Restore `state`; the buffer is restored apart from it."""
         self._load_model(tensors)
-        weights = {k.removeprefix("snapshot."): v.to(self.device) for k, v in tensors.items() if k.startswith("snapshot.")}
+        weights = {
+            k.removeprefix("snapshot."): v.to(self.device) for k, v in tensors.items() if k.startswith("snapshot.")
+        }
         self.snapshot = Snapshot(facts["snapshot"]["version"], facts["snapshot"]["updates"], weights)
         self._healthy = {k.removeprefix("healthy."): v for k, v in tensors.items() if k.startswith("healthy.")}
         self._anchors = None  # redrawn: drift compares two versions on one set, whichever it is

@@ -8,7 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from embodied_ssl.objectives.base import OBJECTIVES, Dims, Latents, Objective, at_positions, change_error, masked_mean, mlp, sensor_mean
+from embodied_ssl.objectives.base import (
+    OBJECTIVES,
+    Dims,
+    Latents,
+    Objective,
+    at_positions,
+    change_error,
+    masked_mean,
+    mlp,
+    sensor_mean,
+)
 
 
 @OBJECTIVES.register("forward_prediction")

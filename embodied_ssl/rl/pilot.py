@@ -119,7 +119,7 @@ class Pilot:
         lanes, ends = learner.buffer.draw(shape, num_windows, self.rng)
         _, last = learner.buffer.table.bounds(lanes, ends)
         device = learner.device
-        at = (torch.from_numpy(array).to(device) for array in (lanes, ends))
+        at = torch.from_numpy(lanes).to(device), torch.from_numpy(ends).to(device)
         windows = learner.buffer.gather(*at, shape.length).limit_frames(MAX_FRAMES)
         if self._version != learner.snapshot.version:
             snapshot = learner.snapshot

@@ -86,7 +86,9 @@ class TickMaker:
         """
         own = stream_spec(env)
         if spec is not None and spec != own:
-            raise SpecError(f"the env's sensors {own} are not those of the learner {spec}; use the env it was built for")
+            raise SpecError(
+                f"the env's sensors {own} are not those of the learner {spec}; use the env it was built for"
+            )
         self.spec = own
         self.num_lanes = env.num_envs
         self.num_rejected_rows = dict.fromkeys((sensor.name for sensor in own.sensors), 0)

@@ -36,7 +36,7 @@ def train(config: Config, run: RunFolder, resume: bool = False) -> dict[str, Any
         KeyboardInterrupt: after Ctrl-C, when the turn is finished and a checkpoint written.
         EmbodiedSSLError: a setting, env or checkpoint is wrong.
     """
-    torch.set_num_threads(1)  # one thread per role was fastest on few cores (docs/results)
+    torch.set_num_threads(1)  # roles overlap instead: more threads than cores only wait for each other
     with contextlib.ExitStack() as stack:
         session = Session.build(config, run)
         stack.callback(session.env.close)

@@ -65,8 +65,9 @@ class Recorder:
         if verdict.action == "roll_back":
             self._display.message(f"health: rolled back, because {verdict.reason}")
         losses = {name: value for name, value in metrics.items() if name.startswith("loss")}
-        skill = {"forward_skill": value for name, value in verdict.gauges.items() if name == "skill_5"}
-        self._show({**losses, **skill, "effective_rank": verdict.gauges["effective_rank"]})
+        shown = {"forward_skill": "skill_5", "effective_rank": "effective_rank"}
+        gauges = {label: verdict.gauges[name] for label, name in shown.items() if name in verdict.gauges}
+        self._show({**losses, **gauges})
 
     def publication(self, row: Mapping[str, float]) -> None:
         """Take the drift of a published version."""

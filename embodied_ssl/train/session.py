@@ -100,7 +100,8 @@ class Session:
 
     def save(self) -> None:
         """Write a checkpoint; the caller holds all roles off. Old ones and segments nobody names are deleted."""
-        env_tensors, env_facts = _split(self.env.get_state()) if hasattr(self.env, "get_state") else ({}, None)
+        get_state = getattr(self.env, "get_state", None)
+        env_tensors, env_facts = _split(get_state()) if get_state else ({}, None)
         counts = {"returns": self.returns, "lengths": self.lengths}
         parts = {
             "learner": self.learner.state(),

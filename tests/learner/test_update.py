@@ -146,10 +146,10 @@ def test_an_extra_loss_reaches_the_encoder_and_is_reported():
     )
     learner.update(1)
     alike.update(1)
-    grads = [each.model.encoder.core.read.weight.grad for each in (learner, alike)]
-    assert grads[0] is not None
-    assert grads[1] is not None
-    assert not torch.equal(*grads)
+    pulled, plain = (each.model.encoder.core.read.weight.grad for each in (learner, alike))
+    assert pulled is not None
+    assert plain is not None
+    assert not torch.equal(pulled, plain)
     metrics = learner.read_metrics()
     assert metrics["loss/pull"] > 0
     assert metrics["pull/one"] == 1

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from latents import BATCH, DIMS, make_latents
+from latents import BATCH, DIMS, ReadingErrors, make_latents
 
 from embodied_ssl.objectives.forward import ForwardPrediction
 
@@ -19,40 +19,37 @@ def build(**options):
 
 
 def plain_loop(objective, latents):
-    """Both terms step by step: per sensor the mean over readings that arrived; embeddings at least C / 2 ahead."""
-    squares, distances = [[] for _ in DIMS.sensor_dims], []
+    """All terms step by step: levels and changes of readings from the anchor on, embeddings at least C / 2 ahead."""
+    errors, distances = ReadingErrors(), []
     for window in range(BATCH):
         for anchor in objective.anchors:
             if not latents.valid[window, anchor]:
                 continue
-            state = latents.online[window, anchor]
-            for step in range(1, DIMS.horizon_ticks + 1):
-                position = anchor + step
-                if position >= DIMS.num_positions:
-                    break
+            state, before = latents.online[window, anchor], None
+            for position in range(anchor, DIMS.num_positions):
                 tick = DIMS.context_ticks - 1 + position
-                state = state + objective.transition(torch.cat([state, latents.action[window, tick]]))
-                error = (objective.sensors(state) - latents.readings[window, tick]) ** 2
-                present = latents.readings_mask[window, tick]
-                for sensor, (e, m) in enumerate(
-                    zip(error.split(DIMS.sensor_dims), present.split(DIMS.sensor_dims), strict=True)
-                ):
-                    squares[sensor] += e[m].tolist()
-                if step >= DIMS.context_ticks / 2 and latents.valid[window, position]:
+                if position > anchor:
+                    state = state + objective.transition(torch.cat([state, latents.action[window, tick]]))
+                predicted = objective.sensors(state)
+                errors.add(latents, window, tick, predicted, before)
+                before = predicted
+                if position - anchor >= DIMS.context_ticks / 2:
                     a, b = objective.predictor(state), latents.target[window, position]
                     distances.append(1 - float(a @ b / (a.norm() * b.norm())))
-    return np.mean([np.mean(s) for s in squares]), np.mean(distances)
+    return (*errors.means(), np.mean(distances))
 
 
 @pytest.mark.parametrize(("seed", "num_anchors"), [(0, 1), (1, 2), (2, 3), (3, 6)])
-def test_both_terms_are_those_of_the_plain_loop(seed, num_anchors):
-    objective, latents = build(num_anchors=num_anchors, latent_weight=0.7), make_latents(seed)
+def test_all_terms_are_those_of_the_plain_loop(seed, num_anchors):
+    objective = build(num_anchors=num_anchors, latent_weight=0.7, change_weight=0.2)
+    latents = make_latents(seed)
     with torch.no_grad():
-        sensor, latent = plain_loop(objective, latents)
+        level, change, latent = plain_loop(objective, latents)
         loss, metrics = objective(latents, {})
-    assert float(metrics["sensor"]) == pytest.approx(sensor, rel=1e-4)
+    assert float(metrics["level"]) == pytest.approx(level, rel=1e-4)
+    assert float(metrics["change"]) == pytest.approx(change, rel=1e-4)
     assert float(metrics["latent"]) == pytest.approx(latent, rel=1e-4)
-    assert float(loss) == pytest.approx(sensor + 0.7 * latent, rel=1e-4)
+    assert float(loss) == pytest.approx(level + 0.2 * change + 0.7 * latent, rel=1e-4)
 
 
 def test_the_first_anchor_is_the_first_position_and_all_lie_in_the_window():

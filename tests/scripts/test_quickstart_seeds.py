@@ -56,8 +56,8 @@ def row(seed: int, **changes: Any) -> dict[str, Any]:
 
 def sentences(table, rows) -> dict[str, str]:
     """Return what each verdict is about -> Met or Missed."""
-    found = dict(reversed(sentence.split(": ", 1)) for sentence in table.targets(rows))
-    return {about.partition(" (")[0]: verdict for about, verdict in found.items()}
+    pairs = [sentence.split(": ", 1) for sentence in table.targets(rows)]
+    return {about.partition(" (")[0]: verdict for verdict, about in pairs}
 
 
 def test_intervals_are_those_of_student(table):
@@ -130,7 +130,7 @@ def test_overlapping_probe_intervals_a_small_gain_and_a_long_run_are_missed(tabl
 def test_the_page_and_the_readme_hold_the_same_tables(table, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- quickstart:begin -->\nold\n<!-- quickstart:end -->\nafter\n")
-    rows = [row(seed) for seed in range(5)]
+    rows, text = [row(seed) for seed in range(5)], ""
     for _ in range(2):  # writing again changes nothing
         table.write_tables(rows, "the command", tmp_path / "results" / "quickstart.md", readme)
         text = readme.read_text()

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def tiny(tmp_path) -> Callable[..., Config]:
-    """Makes a config of a few seconds; keyword arguments replace whole settings, ``encoder_grad`` one of the agent's."""
+    """Makes a config of a few seconds; keyword arguments replace settings, ``encoder_grad`` one of the agent's."""
 
     def make(encoder_grad: str = "ssl", **settings: Any) -> Config:
         agent = dataclasses.replace(TINY.agent, encoder_grad=encoder_grad)

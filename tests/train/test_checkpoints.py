@@ -1,10 +1,11 @@
-"""A run can be killed at any moment: a good checkpoint always exists, damage is refused by name, and they stay small."""
+"""Killed at any moment, a run has a good checkpoint; damage is refused by name; and checkpoints stay small."""
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,7 +140,7 @@ class Killer:
             monkeypatch.setattr(Path, name, self._watched(getattr(Path, name)))
         remove = shutil.rmtree
 
-        def half(path: Path, **options: bool) -> None:
+        def half(path: Path, **options: Any) -> None:
             files = sorted(Path(path).glob("*")) if self.left == 1 else []
             for file in files[: len(files) // 2]:
                 file.unlink()
@@ -169,8 +170,8 @@ def test_a_kill_at_any_step_of_a_save_leaves_a_good_checkpoint(run, monkeypatch,
     session = Session.build(config, run)
     session.resume()
     session.save()  # drops all but `keep`
-    still = np.zeros(session.env.action_space.shape, np.float32)
-    killer = Killer(monkeypatch)
+    still = np.zeros((config.env.num_lanes, session.learner.spec.action_size), np.float32)
+    killer, die_at = Killer(monkeypatch), 0
     for die_at in range(1, 200):
         session.stream.observe(still, *session.env.step(still))
         session.learner.num_updates += not same_name

@@ -63,10 +63,15 @@ def test_the_barrier_holds_every_role_between_two_turns():
 
 def test_an_error_stops_all_roles_and_is_raised_in_the_caller():
     roles = [Counter(10**9, fails_at=3), Counter(10**9)]
-    with pytest.raises(RunError, match="failed at turn 3"), Crew(list(roles)) as crew:
-        for _ in range(2000):
-            crew.check()
-            time.sleep(0.001)
+
+    def watch() -> None:
+        with Crew(list(roles)) as crew:
+            for _ in range(2000):
+                crew.check()
+                time.sleep(0.001)
+
+    with pytest.raises(RunError, match="failed at turn 3"):
+        watch()
     ended = roles[1].ended
     time.sleep(0.02)
     assert roles[1].ended == ended
@@ -75,15 +80,24 @@ def test_an_error_stops_all_roles_and_is_raised_in_the_caller():
 def test_an_error_in_the_very_last_turn_is_not_lost():
     """The caller leaves when nothing is due, which may be before it looks for errors again."""
     role = Counter(1, fails_at=1)
-    with pytest.raises(RunError, match="failed at turn 1"), Crew([role]):
-        while role.due:
-            time.sleep(0.001)
+
+    def leave_when_nothing_is_due() -> None:
+        with Crew([role]):
+            while role.due:
+                time.sleep(0.001)
+
+    with pytest.raises(RunError, match="failed at turn 1"):
+        leave_when_nothing_is_due()
 
 
 def test_the_callers_own_error_is_the_one_that_leaves():
-    with pytest.raises(ZeroDivisionError), Crew([Counter(1, fails_at=1)]):
-        time.sleep(0.02)
-        raise ZeroDivisionError
+    def fail_too() -> None:
+        with Crew([Counter(1, fails_at=1)]):
+            time.sleep(0.02)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_too()
 
 
 def test_in_turn_works_off_what_is_due_in_order():

@@ -42,7 +42,7 @@ def check_good(run: RunFolder) -> dict[str, int]:
 def test_sigkill_again_and_again_then_resume_to_the_end(tiny, command, tmp_path):
     """Checkpoints follow each other as fast as they can be written, so that kills fall into the writing of one."""
     config = tiny(name="killed", synchronous=False, env_steps=20_000, checkpoint_every=1)
-    run, rng, updates = RunFolder(tmp_path / "killed"), random.Random(0), 0
+    run, rng, updates, env_steps = RunFolder(tmp_path / "killed"), random.Random(0), 0, config.env_steps
     process = command(config=config)
     for _ in range(2):
         wait_for_checkpoints(run, updates + 2, process)
