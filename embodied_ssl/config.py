@@ -164,6 +164,7 @@ class AgentConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         _require(0 <= self.gamma < 1, "agent.gamma", self.gamma, "in [0, 1)")
+        _require(self.noise_lanes >= 0, "agent.noise_lanes", self.noise_lanes, "0 or more")
         _require(self.updates_per_step >= 0, "agent.updates_per_step", self.updates_per_step, "0 or more")
         for name in ("minibatches", "batch_size", "hidden_dim"):
             _require(getattr(self, name) > 0, f"agent.{name}", getattr(self, name), "at least 1")

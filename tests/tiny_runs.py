@@ -33,7 +33,9 @@ TINY = Config(
         publish_every=7,
     ),
     health=HealthConfig(every=5),
-    agent=AgentConfig(learning_starts=400, updates_per_step=0.25, batch_size=30, minibatches=2, hidden_dim=16),
+    agent=AgentConfig(
+        learning_starts=400, noise_lanes=1, updates_per_step=0.25, batch_size=30, minibatches=2, hidden_dim=16
+    ),
     evaluation=EvaluationConfig(enabled=False),
 )
 CAMERA = EnvConfig(num_lanes=4, kwargs={"camera_backend": "ray", "episode_ticks": 60})

@@ -41,14 +41,13 @@ class StreamEncoder(nn.Module):
         """Build for the sensors of ``spec``."""
         super().__init__()
         self.spec, self.config = spec, config
-        tokenizers: dict[str, nn.Module] = {}
-        for sensor in spec.sensors:
-            tokenizers[sensor.name] = (
-                FrameTokenizer(spec, sensor, config.image_dim) if sensor.is_image else RowTokenizer(spec, sensor)
-            )
-        # ModuleDict forbids dots in names; sensors are looked up by position.
-        self.tokenizers = nn.ModuleList(tokenizers.values())
-        self.tick_dim = sum(int(t.features_dim) for t in self.tokenizers) + spec.action_size + 1
+        tokenizers = [
+            FrameTokenizer(spec, sensor, config.image_dim) if sensor.is_image else RowTokenizer(spec, sensor)
+            for sensor in spec.sensors
+        ]
+        # By position, since a ModuleDict forbids dots in names.
+        self.tokenizers = nn.ModuleList(tokenizers)
+        self.tick_dim = sum(tokenizer.features_dim for tokenizer in tokenizers) + spec.action_size + 1
         self.core = WindowCore(self.tick_dim, config.context_ticks, config.hidden_dim, config.features_dim)
         self.features_dim = config.features_dim
 

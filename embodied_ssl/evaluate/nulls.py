@@ -90,7 +90,7 @@ def frozen_random(
         The encoder, in evaluation mode.
     """
     # torch.nn initialises from the global generator: seed it inside a fork, so that nothing else notices.
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         encoder = StreamEncoder(spec, config)
     newest = torch.from_numpy(buffer.newest(lanes))

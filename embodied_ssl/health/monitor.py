@@ -64,7 +64,7 @@ class HealthMonitor:
         self.encoder, self.shape, self.config = encoder, shape, config
         self.rng = np.random.default_rng(seed)
         forward = next((o for o in objectives.values() if isinstance(o, ForwardPrediction)), None)
-        self.skill = SkillGauge(encoder, forward) if forward is not None else None
+        self.skill = SkillGauge(encoder, forward) if forward is not None and encoder.sensor_dims else None
         self._best_skill = -np.inf
         self._usual_gradient = 0.0
         self._seen = -1

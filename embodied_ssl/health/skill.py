@@ -30,6 +30,7 @@ class RidgeReference:
     gram: Tensor
     cross: Tensor
     decay: float = 0.999
+    _solved: dict[float, Tensor] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, features: int, readings: int) -> RidgeReference:
@@ -40,12 +41,15 @@ class RidgeReference:
         """Add rows ``(n, F)`` and targets ``(n, S)``."""
         self.gram = self.decay * self.gram + features.T @ features
         self.cross = self.decay * self.cross + features.T @ readings
+        self._solved.clear()
 
     def predict(self, features: Tensor, penalty: float) -> Tensor:
         """Return ``(n, S)``; ``penalty`` is a share of the mean diagonal."""
-        scale = self.gram.diagonal().mean().clamp(min=1e-3)
-        system = self.gram + penalty * scale * torch.eye(len(self.gram))
-        return features @ torch.linalg.solve(system, self.cross)
+        if penalty not in self._solved:  # predictions are made at every update, fits now and then
+            scale = self.gram.diagonal().mean().clamp(min=1e-3)
+            system = self.gram + penalty * scale * torch.eye(len(self.gram))
+            self._solved[penalty] = torch.linalg.solve(system, self.cross)
+        return features @ self._solved[penalty]
 
 
 @dataclass

@@ -272,7 +272,7 @@ def _weights(config: Config) -> dict[str, float]:
 
 def _build_model(spec: StreamSpec, config: Config, seed: int) -> SSLModel:
     """Build encoder and objectives with weights drawn under ``seed``, leaving the global generator as it was."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         encoder = StreamEncoder(spec, config.encoder)
         dims = Dims(

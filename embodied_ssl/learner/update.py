@@ -3,6 +3,8 @@
 Reading order: `SSLModel` (what is learned), `shared_passes` (one online and one target pass), `Update` (one step).
 """
 
+# pyright: reportPrivateImportUsage=false
+# (the fused list operations of torch carry an underscore; they are what its own optimisers use)
 from __future__ import annotations
 
 import copy
@@ -74,7 +76,7 @@ class Update:
         self.objectives_move_encoder = True  # False: their heads learn on latents that are constants
         self.statistics_updates = math.inf  # updates after which the running normalisation stands still
         self.metric_names: list[str] = []
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         device = self.parameters[0].device
         self._lr = torch.tensor(config.lr, device=device)
         groups = [
@@ -83,10 +85,8 @@ class Update:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=self._lr, fused=True)
         self._statistics = list(model.encoder.buffers())
-        self._target_pairs = [
-            (target, online)
-            for target, online in zip(model.target_encoder.parameters(), model.encoder.parameters(), strict=True)
-        ]
+        self._targets: list[Tensor] = list(model.target_encoder.parameters())
+        self._followed: list[Tensor] = list(model.encoder.parameters())
 
     def __call__(self, buffer: StreamBuffer, draws: Draws, num_updates: int) -> Tensor:
         """Do update number ``num_updates`` (from 0) and return the metrics, in the order of `metric_names`.
@@ -105,7 +105,8 @@ class Update:
             parameter.grad = None
         loss.backward()
         norm, bad = self._clip(loss)
-        self.optimizer.found_inf = bad  # the fused optimiser skips the whole step, moments too, where this is 1
+        # Where this is 1 the fused optimiser skips the whole step, moments too; gradient scalers set it the same way.
+        setattr(self.optimizer, "found_inf", bad)  # noqa: B010
         self.optimizer.step()
         self._move_target(1 - bad)
         for value, before in zip(self._statistics, statistics, strict=True):
@@ -144,7 +145,6 @@ class Update:
     @torch.no_grad()
     def _move_target(self, good: Tensor) -> None:
         """Move the target encoder by tau towards the online one, or not at all after a bad step."""
-        targets = [target for target, _ in self._target_pairs]
-        step = torch._foreach_sub([online.detach() for _, online in self._target_pairs], targets)
+        step = list(torch._foreach_sub(self._followed, self._targets))
         torch._foreach_mul_(step, self.config.ema_tau * good)
-        torch._foreach_add_(targets, step)
+        torch._foreach_add_(self._targets, step)

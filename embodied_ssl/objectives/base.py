@@ -106,8 +106,10 @@ def sensor_mean(error: Tensor, mask: Tensor, sensor_dims: tuple[int, ...]) -> Te
     Args:
         error: ``(..., S)``.
         mask: ``(..., S)`` bool.
-        sensor_dims: widths that sum to S.
+        sensor_dims: widths that sum to S; none at all gives 0.
     """
+    if not sensor_dims:
+        return error.new_zeros(())
     parts = zip(error.split(sensor_dims, dim=-1), mask.split(sensor_dims, dim=-1), strict=True)
     return torch.stack([masked_mean(part, present) for part, present in parts]).mean()
 

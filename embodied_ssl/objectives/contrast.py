@@ -42,6 +42,8 @@ class TemporalContrast(Objective):
                 f"temporal_contrast needs a horizon of at least half the context ({self.min_gap} ticks), "
                 f"got {dims.horizon_ticks}; raise learner.horizon_ticks"
             )
+        if num_pairs < 1:
+            raise ConfigError(f"temporal_contrast.num_pairs is {num_pairs}, expected at least 1")
         self.num_pairs = num_pairs
         self.anchor = mlp(dims.features_dim, hidden_dim, dims.features_dim)
         self.bilinear = nn.Parameter(torch.randn(dims.features_dim, dims.features_dim) / dims.features_dim)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from embodied_ssl.errors import ConfigError
 from embodied_ssl.objectives.base import (
     OBJECTIVES,
     Dims,
@@ -53,12 +54,14 @@ class ForwardPrediction(Objective):
             change_weight: weight of the error in the readings' change from step to step.
         """
         super().__init__(dims)
+        if not 1 <= num_anchors <= dims.num_positions:
+            raise ConfigError(f"forward_prediction.num_anchors is {num_anchors}, expected 1 to {dims.num_positions}")
         self.min_gap = math.ceil(dims.context_ticks / 2)
         self.latent_weight, self.change_weight = latent_weight, change_weight
         self.anchors = [dims.num_positions * i // num_anchors for i in range(num_anchors)]
         self.transition = mlp(dims.features_dim + dims.action_size, hidden_dim, dims.features_dim)
         self.predictor = nn.Linear(dims.features_dim, dims.features_dim)
-        self.sensors = nn.Linear(dims.features_dim, dims.readings_dim)
+        self.sensors = nn.Linear(dims.features_dim, dims.readings_dim) if dims.readings_dim else None
 
     def rollout(self, embedding: Tensor, actions: Tensor) -> Tensor:
         """Return predicted embeddings ``(B, H, D)`` from ``embedding (B, D)`` under ``actions (B, H, A)``."""
@@ -70,7 +73,11 @@ class ForwardPrediction(Objective):
 
     def predict_readings(self, embedding: Tensor, actions: Tensor) -> Tensor:
         """Return predicted standardised readings ``(B, H, S)``: what health and evaluation judge."""
-        return self.sensors(self.rollout(embedding, actions))
+        return self._read(self.rollout(embedding, actions))
+
+    def _read(self, embedding: Tensor) -> Tensor:
+        """Return the standardised readings ``(..., S)`` that an embedding implies; S is 0 for pictures only."""
+        return embedding[..., :0] if self.sensors is None else self.sensors(embedding)
 
     def forward(self, latents: Latents, draws: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term; rollouts of all anchors run side by side, padded to H steps."""
@@ -84,7 +91,7 @@ class ForwardPrediction(Objective):
         present = torch.cat([self._after(latents.readings_mask, tick, horizon + 1) for tick in first])
         valid = torch.cat([latents.valid[:, p] for p in self.anchors])
         present = present & valid[:, None, None]
-        predicted = self.sensors(torch.cat([start[:, None], rolled], dim=1))
+        predicted = self._read(torch.cat([start[:, None], rolled], dim=1))
         error = (predicted - readings).square()
         level = sensor_mean(error, present, self.dims.sensor_dims)
         change = sensor_mean(*change_error(predicted, readings, present), self.dims.sensor_dims)

@@ -25,6 +25,11 @@ class SensorReconstruction(Objective):
             change_weight: weight of the error in the change from tick to tick beside that of the levels.
         """
         super().__init__(dims)
+        if not dims.readings_dim:
+            raise ConfigError(
+                "sensor_reconstruction needs a vector sensor and this stream has pictures only; "
+                "fix: --objectives.sensor_reconstruction null"
+            )
         if not 1 <= num_ticks <= dims.context_ticks:
             raise ConfigError(
                 f"sensor_reconstruction.num_ticks is {num_ticks}, expected 1 to the context ({dims.context_ticks})"

@@ -134,6 +134,9 @@ class TickMaker:
             truncated: ``(N,)`` bool.
             info: needed under ``SAME_STEP`` for ``final_obs``.
         """
+        finite = np.isfinite(np.asarray(action, np.float64)).reshape(self.num_lanes, -1).all(1)
+        if not finite.all():
+            raise SpecError(f"action of lanes {np.flatnonzero(~finite).tolist()} is not finite; look at the policy")
         ended = np.asarray(terminated, bool) | np.asarray(truncated, bool)
         outcome = (np.asarray(action), np.asarray(reward), np.asarray(terminated, bool), np.asarray(truncated, bool))
         lanes = np.arange(self.num_lanes)
@@ -203,12 +206,13 @@ class TickMaker:
         valid = self._beside(table, f"{sensor.name}.valid", lanes, shape, np.ones(shape)).astype(bool)
         axes = tuple(range(2, rows.ndim))
         finite = np.isfinite(rows).all(axes) if not sensor.is_image else valid
-        self.num_rejected_rows[sensor.name] += int((valid & ~finite).sum())
         last = self._captured_s[sensor.name]
         last[lanes[is_first]] = -np.inf
         captured = self._clock[lanes, None] * self.spec.tick_s - age_s
-        fresh = valid & finite & (captured > last[lanes, None] + 0.5 / sensor.rate_hz)
-        last[lanes] = np.maximum(last[lanes], np.where(fresh, captured, -np.inf).max(1))
+        new = valid & (captured > last[lanes, None] + 0.5 / sensor.rate_hz)
+        fresh = new & finite
+        self.num_rejected_rows[sensor.name] += int((new & ~finite).sum())
+        last[lanes] = np.maximum(last[lanes], np.where(new, captured, -np.inf).max(1))
         rows = np.where(fresh.reshape(*shape, *[1] * len(sensor.shape)), rows, 0).astype(sensor.dtype)
         return rows, fresh, age_s.astype(np.float32)
 

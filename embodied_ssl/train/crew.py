@@ -10,6 +10,8 @@ from typing import Protocol
 
 IDLE_S = 0.002
 """Pause of a role that has nothing to do."""
+YIELD_S = 1e-4
+"""Pause after a turn."""
 
 
 class Role(Protocol):
@@ -64,7 +66,7 @@ class Crew:
                     if worked:
                         role.work()
                 # Without this pause the thread could take its lock again before a waiting barrier gets it.
-                time.sleep(0 if worked else IDLE_S)
+                time.sleep(YIELD_S if worked else IDLE_S)
         except BaseException as error:
             self._error = error
             self._stop.set()

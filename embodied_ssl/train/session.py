@@ -83,7 +83,16 @@ class Session:
 
     @classmethod
     def build(cls, config: Config, run: RunFolder) -> Session:
-        """Make env, learner, policy and monitor; every generator stems from ``config.seed``."""
+        """Make env, learner, policy and monitor; every generator stems from ``config.seed``.
+
+        Raises:
+            ConfigError: a setting does not fit the env, or leaves the policy no lane to act in.
+        """
+        if config.agent.name != "none" and config.agent.noise_lanes >= config.env.num_lanes:
+            raise ConfigError(
+                f"agent.noise_lanes is {config.agent.noise_lanes}, expected fewer than env.num_lanes "
+                f"({config.env.num_lanes}): the policy acts in the others"
+            )
         env = make_env(config)
         learner = OnlineLearner.from_env(env, config=config)
         seeds = np.random.SeedSequence(config.seed).generate_state(3)

@@ -57,10 +57,10 @@ def test_learning_moves_every_weight_and_lowers_the_loss():
 
 def test_the_target_follows_at_tau():
     learner = fed_learner(ema_tau=0.25)
-    pairs = learner.update_step._target_pairs
-    old = [target.clone() for target, _ in pairs]
+    targets = list(learner.model.target_encoder.parameters())
+    old = [target.clone() for target in targets]
     learner.update(1)
-    for was, (target, weight) in zip(old, pairs, strict=True):
+    for was, target, weight in zip(old, targets, learner.model.encoder.parameters(), strict=True):
         torch.testing.assert_close(target, was + 0.25 * (weight - was))
 
 

@@ -17,7 +17,13 @@ from embodied_ssl.learner.online import OnlineLearner
 from embodied_ssl.rl.pilot import Pilot, inclusion_weight, steps_of
 
 AGENT = AgentConfig(
-    learning_starts=60, updates_per_step=0.5, batch_size=20, minibatches=3, hidden_dim=8, encoder_grad="ssl"
+    noise_lanes=1,
+    learning_starts=60,
+    updates_per_step=0.5,
+    batch_size=20,
+    minibatches=3,
+    hidden_dim=8,
+    encoder_grad="ssl",
 )
 
 
@@ -177,7 +183,7 @@ def test_an_update_is_a_set_of_minibatches_of_one_encode_by_the_newest_version()
     assert pilot.read_metrics() == {}
 
 
-def test_it_acts_by_noise_first_then_by_the_published_policy_on_the_embedding():
+def test_it_acts_by_noise_first_then_by_the_published_policy_in_all_lanes_but_those_of_the_noise():
     learner = filled(10)
     pilot = Pilot(learner, AGENT, seed=0)
     twin = Pilot(learner, AGENT, seed=0)
@@ -187,8 +193,10 @@ def test_it_acts_by_noise_first_then_by_the_published_policy_on_the_embedding():
     action = pilot.act(stream)  # pyright: ignore[reportArgumentType]
     np.testing.assert_array_equal(action, twin.noise.sample())
     feed(learner, TickSource(3, 5), 20)
-    noise = torch.from_numpy(twin.noise.sample_normal())
+    explore = twin.noise.sample()
+    noise = torch.from_numpy(twin.action_rng.standard_normal((3, 2), dtype=np.float32))
     action = pilot.act(stream)  # pyright: ignore[reportArgumentType]
-    np.testing.assert_array_equal(action, twin.agent.act(embedding, noise).numpy())
+    np.testing.assert_array_equal(action[:1], explore[:1])
+    np.testing.assert_array_equal(action[1:], twin.agent.act(embedding, noise).numpy()[1:])
     assert action.shape == (3, 2)
     assert np.abs(action).max() <= 1

@@ -23,6 +23,7 @@ MISTAKES = {
     "sink": (["--sinks", "tensorbord"], "did you mean 'tensorboard'"),
     "device": (["--device", "gpu"], "device is 'gpu'"),
     "no critic": (["--agent.name", "none", "--agent.encoder_grad", "critic"], "there is no critic"),
+    "no lane for the policy": (["--env.num_lanes", "1"], "agent.noise_lanes is 1, expected fewer"),
     "no interval": (["--checkpoint_every", "0"], "checkpoint_every is 0"),
     "no gauges": (["--health.every", "0"], "health.every is 0"),
     "no headed objective": (
