@@ -90,7 +90,7 @@ def test_open_tables_do_not_change_the_config_they_start_from():
         ("stray", "unexpected word 'stray'"),
         ("--objectives spread", "--objectives is a table"),
         ("--objectives.spread 3", "--objectives.spread is 3, expected a table"),
-        ("--objectives.spread.weight.x 1", "'weight' already holds 0.1"),
+        ("--objectives.spread.weight.x 1", "'weight' already holds 0.01"),
         ("--env.kwargs.a", "--env.kwargs is a table"),
     ],
 )

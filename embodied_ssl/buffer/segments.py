@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -50,21 +51,34 @@ class SegmentStore:
         """Write what has been appended since the last call; return the manifest of the present contents.
 
         The caller holds writers off. A segment is written aside, synced and renamed.
+
+        Raises:
+            CheckpointError: the disk refuses; nothing half-written is left.
         """
         count = self.buffer.table.count.copy()
         if (count > self._ticks).any():
-            self.folder.mkdir(parents=True, exist_ok=True)
             name = f"{int(count.sum()):012d}.safetensors"
-            aside = self.folder / f".{name}.tmp"
-            save_file(self.buffer.export_since(self._ticks, self._rows), aside)
-            sync_file(aside)
-            aside.replace(self.folder / name)
-            sync_file(self.folder)
-            digest = file_hash(self.folder / name)
+            try:
+                digest = self._write_aside(name)
+            except (OSError, SafetensorError) as error:
+                raise CheckpointError(f"cannot write {self.folder / name}: {error}") from error
             self.manifest.append({"file": name, "sha256": digest, "last_tick": count.tolist()})
             self._mark()
         self.manifest = [entry for entry in self.manifest if self._needed(entry)]
         return list(self.manifest)
+
+    def _write_aside(self, name: str) -> str:
+        """Write the segment, give it its name when it is whole, and return its hash."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.folder / f".{name}.tmp"
+        try:
+            save_file(self.buffer.export_since(self._ticks, self._rows), aside)
+            sync_file(aside)
+            aside.replace(self.folder / name)
+        finally:
+            aside.unlink(missing_ok=True)
+        sync_file(self.folder)
+        return file_hash(self.folder / name)
 
     def _mark(self) -> None:
         self._ticks = self.buffer.table.count.copy()

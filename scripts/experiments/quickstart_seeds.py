@@ -28,6 +28,7 @@ from embodied_ssl.report.sink import read_rows
 from embodied_ssl.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
+QUICKSTART = ROOT / "configs" / "quickstart.yaml"
 
 
 def hardware(config: Config) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run what is missing, or write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--config", type=Path, default=ROOT / "configs" / "quickstart.yaml")
+    parser.add_argument("--config", type=Path, default=QUICKSTART)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "quickstart.jsonl")
     parser.add_argument("--runs_dir", default=str(ROOT / "runs"))
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
@@ -96,6 +97,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise SystemExit(f"{options.out} holds no row of {options.config}; run the seeds first")
         seeds = " ".join(str(row["seed"]) for row in rows)
         command = f"python scripts/experiments/quickstart_seeds.py --seeds {seeds}"
+        if options.config.resolve() != QUICKSTART:
+            command += f" --config {options.config.name}"
         write_tables(rows, command, options.out.with_suffix(".md"), options.readme)
         return
     have = {row["seed"] for row in rows_of(options.out, config)}

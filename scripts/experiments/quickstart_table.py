@@ -96,7 +96,6 @@ def markdown(rows: Sequence[Row], command: str) -> str:
         *_probe_tables(rows),
         *_forward_table(rows),
         *_facts(rows),
-        "",
         "What was asked of it:",
         "",
         *(f"- {sentence}" for sentence in targets(rows)),

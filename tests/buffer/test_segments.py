@@ -89,3 +89,19 @@ def test_a_flipped_byte_is_refused_by_name(tmp_path):
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=f"{path.name} is damaged"):
         SegmentStore(new_buffer(), tmp_path).restore(manifest)
+
+
+def test_a_disk_that_refuses_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    source, buffer = TickSource(3, 4), new_buffer()
+    buffer.append(source.tick())
+    store = SegmentStore(buffer, tmp_path)
+
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("embodied_ssl.buffer.segments.sync_file", full)
+        with pytest.raises(CheckpointError, match="No space left"):
+            store.write()
+    assert not list(tmp_path.iterdir())
+    assert len(store.write()) == 1

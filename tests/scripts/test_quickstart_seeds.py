@@ -179,7 +179,7 @@ def test_seeds_run_once_each_in_processes_of_their_own_and_make_rows(seeds, tmp_
     readme.write_text("<!-- quickstart:begin -->\n<!-- quickstart:end -->\n")
     seeds.main([*words, "--readme", str(readme), "--table"])
     assert "Mean over 3 seeds (0, 1, 2)" in readme.read_text()
-    assert "quickstart_seeds.py --seeds 0 1 2`" in out.with_suffix(".md").read_text()
+    assert "quickstart_seeds.py --seeds 0 1 2 --config c.yaml`" in out.with_suffix(".md").read_text()
     # Another config: its seeds are not there yet, and the old rows are not mixed in.
     save_config(dataclasses.replace(Config(name="q"), env_steps=5), config_path)
     with pytest.raises(SystemExit, match="holds no row"):
