@@ -115,6 +115,10 @@ class LearnerConfig:
             f"a multiple of learner.windows_per_episode ({self.windows_per_episode})",
         )
         _require(0 <= self.sensor_dropout < 1, "learner.sensor_dropout", self.sensor_dropout, "in [0, 1)")
+        _require(self.clip_norm > 0, "learner.clip_norm", self.clip_norm, "a positive number")
+        for name in ("weight_decay", "jitter", "shift_pixels", "warmup_updates", "learning_starts"):
+            _require(getattr(self, name) >= 0, f"learner.{name}", getattr(self, name), "0 or more")
+        _require(self.max_frames > 0, "learner.max_frames", self.max_frames, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,8 @@ class AgentConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         _require(0 <= self.gamma < 1, "agent.gamma", self.gamma, "in [0, 1)")
+        _require(0 < self.tau <= 1, "agent.tau", self.tau, "in (0, 1]")
+        _require(self.lr > 0, "agent.lr", self.lr, "a positive number")
         _require(self.noise_lanes >= 0, "agent.noise_lanes", self.noise_lanes, "0 or more")
         _require(self.updates_per_step >= 0, "agent.updates_per_step", self.updates_per_step, "0 or more")
         for name in ("minibatches", "batch_size", "hidden_dim"):
@@ -192,6 +198,12 @@ class EvaluationConfig:
     """Whether a small network reads out beside the ridge, at all labels."""
     enabled: bool = True
     """Whether `train` evaluates when it is done."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.train_episodes > 1, "evaluation.train_episodes", self.train_episodes, "at least 2")
+        for name in ("test_episodes", "return_episodes", "supervised_steps"):
+            _require(getattr(self, name) > 0, f"evaluation.{name}", getattr(self, name), "at least 1")
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,8 @@ class SegmentStore:
             CheckpointError: naming the first one that is not.
         """
         for entry in manifest:
+            if Path(entry["file"]).name != entry["file"]:
+                raise CheckpointError(f"{entry['file']!r} is no plain file name; use another checkpoint")
             path = self.folder / entry["file"]
             if not path.is_file():
                 raise CheckpointError(f"{path} is missing; the checkpoint's buffer cannot be restored")

@@ -108,6 +108,7 @@ class StreamBuffer:
         self._terminated = torch.zeros_like(self._is_first)
         self._truncated = torch.zeros_like(self._is_first)
         self._start = torch.zeros((ticks, lanes), dtype=torch.int64, device=device)
+        self._number = torch.full((ticks, lanes), -1, dtype=torch.int64, device=device)
 
     @property
     def num_ticks(self) -> int:
@@ -128,6 +129,7 @@ class StreamBuffer:
         before = self.table.start[(self.table.count[lanes] - 1) % self.capacity, lanes]
         for sensor in self.spec.sensors:
             self._append_rows(sensor, tick, at)
+        self._number[at] = self._tensor(self.table.count[lanes])
         self._action[at] = self._tensor(tick.action)
         self._reward[at] = self._tensor(tick.reward)
         self._is_first[at] = self._tensor(starts)
@@ -199,7 +201,8 @@ class StreamBuffer:
         tick = ends[:, None] + offsets
         flat = torch.remainder(tick, self.capacity) * self.num_lanes + lanes[:, None]
         start = self._take(self._start, flat[:, -1])
-        valid = tick >= start[:, None]
+        # A slot that a writer has meanwhile given to a newer tick is masked, whatever the guard.
+        valid = (tick >= start[:, None]) & (self._take(self._number, flat) == tick)
         moved = valid & ~self._take(self._is_first, flat)
         rows, frames = {}, {}
         for sensor in self.spec.sensors:
@@ -293,6 +296,7 @@ class StreamBuffer:
 
     def _tick_tables(self) -> dict[str, Tensor]:
         tables = {
+            "number": self._number,
             "action": self._action,
             "reward": self._reward,
             "is_first": self._is_first,

@@ -76,9 +76,14 @@ class Windows:
     start: Tensor
     lane: Tensor
 
-    def limit_frames(self, max_frames: int) -> Windows:
-        """Keep at most about ``max_frames`` frames a sensor: whole windows, at least one."""
+    def limit_frames(self, max_frames: int, windows_per_group: int = 1) -> Windows:
+        """Keep at most about ``max_frames`` frames a sensor: of whole groups of windows, at least one group.
+
+        Within a group either all windows have the camera or none: else having it would tell apart the candidates
+        of a contrast.
+        """
         frames = {}
         for name, sensor in self.frames.items():
-            frames[name] = sensor.first(max(1, max_frames // sensor.values.shape[1]))
+            num_groups = max(1, max_frames // sensor.values.shape[1] // windows_per_group)
+            frames[name] = sensor.first(num_groups * windows_per_group)
         return dataclasses.replace(self, frames=frames)

@@ -93,10 +93,6 @@ class StreamEncoder(nn.Module):
         features = torch.cat([state.masked_fill(begins, 0.0), self.tick_features(newest)], dim=1)
         return self.core(features)[:, 0], features[:, 1:]
 
-    def state_of(self, history: Windows) -> Tensor:
-        """Return the carried state after windows of C - 1 ticks, as a newly published version would have it."""
-        return self.tick_features(history)
-
     def observe_statistics(self, windows: Windows) -> None:
         """Merge the rows that arrived in ``windows`` into the running normalisation."""
         for sensor, tokenizer in zip(self.spec.sensors, self.tokenizers, strict=True):

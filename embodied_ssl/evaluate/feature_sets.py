@@ -8,6 +8,7 @@ import numpy as np
 
 from embodied_ssl.buffer.stream_buffer import StreamBuffer
 from embodied_ssl.encoders.stream_encoder import StreamEncoder
+from embodied_ssl.errors import RunError
 from embodied_ssl.evaluate.embeddings import embed_all, map_episodes
 from embodied_ssl.evaluate.nulls import frozen_random, moving_columns, principal_components, raw_rows, raw_window
 from embodied_ssl.evaluate.probe_set import ProbeSet
@@ -43,9 +44,18 @@ class Bench:
 
     @classmethod
     def make(cls, probe_set: ProbeSet, encoder: StreamEncoder, horizon_ticks: int, stride: int = 1) -> Bench:
-        """Encode the probe set; ends have a whole context before and ``horizon_ticks`` after."""
+        """Encode the probe set; ends have a whole context before and ``horizon_ticks`` after.
+
+        Raises:
+            RunError: no training or no test episode is long enough.
+        """
         buffer, context = probe_set.buffer(), encoder.context_ticks
         train, test = (probe_set.ends(context, horizon_ticks, stride, test=side) for side in (False, True))
+        if not (len(train[0]) and len(test[0])):
+            raise RunError(
+                f"probe episodes last {probe_set.lengths.min()} to {probe_set.lengths.max()} ticks, expected more than "
+                f"context + horizon ({context + horizon_ticks}) among training and test episodes"
+            )
         embedding = embed_all(encoder, buffer, probe_set.lengths)
         raw = map_episodes(raw_rows, buffer, probe_set.lengths)
         return cls(probe_set, buffer, train, test, embedding, raw, context)
@@ -64,7 +74,7 @@ class Bench:
     def random_encoder(self, encoder: StreamEncoder, seed: int) -> StreamEncoder:
         """Return the untrained twin of ``encoder``."""
         lanes = np.arange(self.probe_set.num_train)
-        return frozen_random(encoder.spec, encoder.config, self.buffer, lanes, seed)
+        return frozen_random(encoder.spec, encoder.config, self.buffer, lanes, self.probe_set.lengths, seed)
 
     def feature_sets(self, encoder: StreamEncoder, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return features ``(n, p)`` of the training ticks and ``(m, p)`` of the test ticks, by name.

@@ -75,7 +75,7 @@ def principal_components(train: np.ndarray, test: np.ndarray, width: int) -> tup
 
 
 def frozen_random(
-    spec: StreamSpec, config: EncoderConfig, buffer: StreamBuffer, lanes: np.ndarray, seed: int
+    spec: StreamSpec, config: EncoderConfig, buffer: StreamBuffer, lanes: np.ndarray, lengths: np.ndarray, seed: int
 ) -> StreamEncoder:
     """Return an untrained encoder of the run's architecture whose normalisers know the training episodes.
 
@@ -84,6 +84,7 @@ def frozen_random(
         config: the architecture.
         buffer: from `ProbeSet.buffer`.
         lanes: the training episodes.
+        lengths: ticks of every lane's episode.
         seed: of the initial weights.
 
     Returns:
@@ -93,6 +94,6 @@ def frozen_random(
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         encoder = StreamEncoder(spec, config)
-    newest = torch.from_numpy(buffer.newest(lanes))
-    encoder.observe_statistics(buffer.gather(torch.from_numpy(lanes), newest, buffer.capacity))
+    last = torch.from_numpy(lengths[lanes] - 1)
+    encoder.observe_statistics(buffer.gather(torch.from_numpy(lanes), last, buffer.capacity))
     return encoder.eval().requires_grad_(False)

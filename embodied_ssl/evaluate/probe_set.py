@@ -19,7 +19,7 @@ from embodied_ssl.buffer.stream_buffer import StreamBuffer
 from embodied_ssl.config import EnvConfig
 from embodied_ssl.errors import RunError, SpecError
 from embodied_ssl.evaluate.action_sources import PATTERN, action_sequences
-from embodied_ssl.evaluate.envs import backend_of, make_env
+from embodied_ssl.sources.envs import backend_of, make_env
 from embodied_ssl.sources.simulation import TickMaker
 from embodied_ssl.spec import StreamSpec, Tick
 
@@ -135,8 +135,7 @@ def collect_probe_set(
 def privileged_groups(metadata: Mapping[str, Any], privileged: Arrays) -> dict[str, tuple[str, ...]]:
     """Sort privileged names into probe groups.
 
-    The env's ``metadata["privileged"][name]["group"]`` says which; forces are a group of their own, since a flag and a
-    force in newtons have little in common; what has no group is in ``other``.
+    The env's ``metadata["privileged"][name]["group"]`` says which; what has no group is in ``other``.
 
     Args:
         metadata: of the env.
@@ -148,7 +147,7 @@ def privileged_groups(metadata: Mapping[str, Any], privileged: Arrays) -> dict[s
     declared = metadata.get("privileged", {})
     groups: dict[str, tuple[str, ...]] = {}
     for name in privileged:
-        group = "forces" if name.endswith("_force") else declared.get(name, {}).get("group", "other")
+        group = declared.get(name, {}).get("group", "other")
         groups[group] = (*groups.get(group, ()), name)
     return groups
 

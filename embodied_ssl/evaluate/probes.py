@@ -39,7 +39,7 @@ def draw_labels(
 
 
 def ridge_predictions(
-    train_x: np.ndarray, train: Targets, test_x: np.ndarray, rows: Sequence[np.ndarray]
+    train_x: np.ndarray, train: Targets, test_x: np.ndarray, rows: Sequence[np.ndarray], one_scale: bool = False
 ) -> list[np.ndarray]:
     """Fit a ridge probe on each draw of labels.
 
@@ -48,12 +48,15 @@ def ridge_predictions(
         train: targets of the training ticks.
         test_x: features of the test ticks ``(m, p)``.
         rows: labelled row numbers of each draw.
+        one_scale: scale all columns alike. Principal components need it: whitened, the last one, which is noise,
+            would count as much as the first.
 
     Returns:
         Predictions ``(m, T)`` on the test ticks, one array a draw.
     """
     train_x, test_x = np.asarray(train_x, dtype=np.float64), np.asarray(test_x, dtype=np.float64)
     scale = feature_scale(train_x)
+    scale = np.full_like(scale, scale.max()) if one_scale else scale
     models = [fit_ridge(train_x[r], train.values[r], train.episodes[r], scale) for r in rows]
     return [model.predict(test_x) for model in models]
 
@@ -69,7 +72,9 @@ def probe_table(
     averaged: Sequence[str],
     generator: np.random.Generator,
 ) -> dict[str, dict[str, ProbeScore]]:
-    """Score every predictor at every number of labels, on the same labels and the same bootstrap resamples.
+    """Score every predictor at every number of labels, on the same bootstrap resamples.
+
+    Ridge probes see the same label draws; the supervised network is trained on the first draw only, for time.
 
     Args:
         predictors: name to a function that reads out from labelled rows (a ridge on features, or a network).
@@ -91,6 +96,6 @@ def probe_table(
     }
 
 
-def ridge_predictor(train_x: np.ndarray, train: Targets, test_x: np.ndarray) -> Predictor:
-    """Return the ridge probe on fixed features as a `Predictor`."""
-    return lambda rows: ridge_predictions(train_x, train, test_x, rows)
+def ridge_predictor(train_x: np.ndarray, train: Targets, test_x: np.ndarray, one_scale: bool = False) -> Predictor:
+    """Return the ridge probe on fixed features as a `Predictor`; see `ridge_predictions`."""
+    return lambda rows: ridge_predictions(train_x, train, test_x, rows, one_scale)

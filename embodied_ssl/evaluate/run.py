@@ -14,7 +14,6 @@ from safetensors.numpy import save
 
 from embodied_ssl.config import Config
 from embodied_ssl.encoders.stream_encoder import StreamEncoder
-from embodied_ssl.evaluate.envs import make_env
 from embodied_ssl.evaluate.feature_sets import Bench
 from embodied_ssl.evaluate.figure_arrays import frame_arrays, map_arrays, timeline_arrays
 from embodied_ssl.evaluate.forecasts import Forecaster, ReadingTable, predict_readings
@@ -32,6 +31,7 @@ from embodied_ssl.learner.checkpoint import Part, newest_good, read_checkpoint
 from embodied_ssl.learner.online import OnlineLearner
 from embodied_ssl.objectives.forward import ForwardPrediction
 from embodied_ssl.run_folder import RunFolder, read_json, write_atomic, write_json
+from embodied_ssl.sources.envs import make_env
 from embodied_ssl.spec import StreamSpec
 
 LABEL_SEED = 4_099
@@ -157,7 +157,9 @@ def _probes(subject: Subject, bench: Bench) -> dict[str, dict[str, Any]]:
     train, test = bench.targets(bench.train), bench.targets(bench.test)
     seed = NULL_SEED + subject.config.seed
     sets = bench.feature_sets(subject.encoder, seed)
-    predictors: dict[str, Predictor] = {name: ridge_predictor(x, train, y) for name, (x, y) in sets.items()}
+    predictors: dict[str, Predictor] = {
+        name: ridge_predictor(x, train, y, one_scale=name == "raw_window_pca") for name, (x, y) in sets.items()
+    }
     data = SupervisedData(bench.buffer, bench.probe_set.lengths, bench.train, bench.test, train, bench.averaged)
     recipe = SupervisedRecipe(
         lambda number: bench.random_encoder(subject.encoder, number).train().requires_grad_(True),
@@ -180,6 +182,8 @@ def _probes(subject: Subject, bench: Bench) -> dict[str, dict[str, Any]]:
 def _skill(subject: Subject, bench: Bench) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return forward skill against clean readings, noisy readings, and over persistence; and the timelines."""
     horizons = subject.horizons
+    if not subject.encoder.spec.vectors:
+        return {}, {}
     readings = ReadingTable(bench.probe_set, bench.buffer)
     ends = [readings.usable(*part, horizons) for part in (bench.train, bench.test)]
     windows = moving_columns(*(raw_window(bench.raw, *part, bench.context_ticks) for part in ends))

@@ -70,7 +70,11 @@ class HealthMonitor:
         self._seen = -1
 
     def predict(self, buffer: StreamBuffer) -> None:
-        """Score predictions of the newest tick; call it when ticks have come in and before the next update."""
+        """Score predictions of the newest tick; call it when ticks have come in and before the next update.
+
+        In turn, no update has seen that tick. In threads a tick that comes in between this call and the update's
+        draw can be learned from before it is scored, which a handful of windows in a batch can notice.
+        """
         newest = buffer.newest(np.arange(buffer.num_lanes))
         start, _ = buffer.table.bounds(np.arange(buffer.num_lanes), np.maximum(newest, 0))
         lanes = np.flatnonzero(newest - start >= self.shape.horizon)
@@ -92,7 +96,7 @@ class HealthMonitor:
         windows = self._gather(buffer, *buffer.draw(self.shape, num_windows, self.rng))
         if self.skill is not None:
             self.skill.learn(windows)
-        embedding = self.encoder(windows.limit_frames(MAX_FRAMES))
+        embedding = self.encoder(windows)
         embedding = embedding[windows.valid[:, self.shape.context - 1 :]]
         deviation = spread(embedding)
         gauges = {

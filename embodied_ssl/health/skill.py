@@ -91,7 +91,11 @@ class SkillGauge:
 
     @torch.no_grad()
     def learn(self, windows: Windows) -> None:
-        """Let the linear references learn from ``windows`` of the buffer; they must be as good as they can."""
+        """Let the linear references learn from the last tick of ``windows`` of the buffer.
+
+        They see fewer rows than the model, so early in a run they are weaker than they could be, and this gauge is
+        kinder than the skill that `embodied_ssl.evaluate` measures.
+        """
         readings, mask = self.encoder.readings(windows)
         for horizon in self.horizons:
             features = self._features(windows, readings, mask, horizon)

@@ -56,7 +56,7 @@ def write_checkpoint(folder: Path, parts: Mapping[str, Part], facts: Mapping[str
         sync_file(aside / "manifest.json")
         sync_file(aside)
         _put(aside, folder)
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise CheckpointError(f"cannot write {folder}: {error}") from error
 
@@ -110,6 +110,8 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Part], dict[str, Any]]:
         CheckpointError: see `read_manifest`.
     """
     manifest = read_manifest(folder)
+    if {f"{name}.safetensors" for name in manifest["parts"]} != set(manifest["files"]):
+        raise CheckpointError(f"{folder / 'manifest.json'} names other parts than files; use another checkpoint")
     parts: dict[str, Part] = {
         name: (load_file(folder / f"{name}.safetensors"), facts) for name, facts in manifest["parts"].items()
     }

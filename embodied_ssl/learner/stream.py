@@ -109,6 +109,7 @@ class Stream:
         """Restore `state` of ``version``; if ``snapshot`` is newer, the next use recomputes it, as it would have."""
         self._encoder.load_state_dict(snapshot.weights)
         self.version = version
-        self._state = state["state"].clone()
-        self._embedding = state["embedding"].clone() if state["embedding"].numel() else None
+        self._state = state["state"].to(self.buffer.device, copy=True)
+        embedding = state["embedding"].to(self.buffer.device, copy=True)
+        self._embedding = embedding if embedding.numel() else None
         self.ticks.load_state(state)

@@ -96,7 +96,9 @@ class Update:
         """
         self._lr.fill_(self.config.lr * min(1.0, (num_updates + 1) / max(1, self.config.warmup_updates)))
         shape = self.model.encoder.context_ticks + self.config.horizon_ticks
-        windows = buffer.gather(draws.lanes, draws.ends, shape).limit_frames(self.config.max_frames)
+        windows = buffer.gather(draws.lanes, draws.ends, shape).limit_frames(
+            self.config.max_frames, self.config.windows_per_episode
+        )
         statistics = [value.clone() for value in self._statistics]
         if num_updates < self.statistics_updates:
             self.model.encoder.observe_statistics(windows)

@@ -23,8 +23,8 @@ class TemporalContrast(Objective):
     Source: Stooke et al. 2020, "Decoupling Representation Learning from Reinforcement Learning" (arXiv 2009.08319),
     eq. 1 and 2. Deviations: k is drawn per pair from [C / 2, H], so anchor and positive share at most half of their
     input rows; negatives are drawn so that at least half come from the anchor's own episode (else the identity of
-    the episode solves the task); candidates of the same episode nearer to the positive than C / 2 ticks are masked
-    as false negatives.
+    the episode solves the task); candidates of the same episode nearer to the positive or the anchor than C / 2 ticks
+    are masked as false negatives.
     """
 
     def __init__(self, dims: Dims, num_pairs: int = 4, hidden_dim: int = 256) -> None:
@@ -63,7 +63,8 @@ class TemporalContrast(Objective):
         key = take_positions(latents.target, positive)
         tick = latents.tick.gather(1, positive)
         usable = latents.valid.gather(1, anchor) & latents.valid.gather(1, positive)
-        own, other = self._logits(query, key, tick, latents.episode, usable)
+        from_tick = latents.tick.gather(1, anchor)
+        own, other = self._logits(query, key, from_tick, tick, latents.episode, usable)
         logits = torch.cat([own, other], dim=-1)
         label = torch.arange(own.shape[1], device=logits.device).expand(own.shape[:2])
         counted = usable.view(label.shape) & ((own > -torch.inf).sum(-1) > 1)
@@ -85,7 +86,7 @@ class TemporalContrast(Objective):
         }
 
     def _logits(
-        self, query: Tensor, key: Tensor, tick: Tensor, episode: Tensor, usable: Tensor
+        self, query: Tensor, key: Tensor, from_tick: Tensor, tick: Tensor, episode: Tensor, usable: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return scores against own-episode and other-episode candidates, each ``(G, M K, M K)``, -inf = masked.
 
@@ -94,11 +95,14 @@ class TemporalContrast(Objective):
         """
         members = self.dims.windows_per_episode * self.num_pairs
         query, key = query.reshape(-1, members, query.shape[2]), key.reshape(-1, members, key.shape[2])
-        tick, usable = tick.reshape(-1, members), usable.reshape(-1, members)
+        tick, from_tick = tick.reshape(-1, members), from_tick.reshape(-1, members)
+        usable = usable.reshape(-1, members)
         episode = episode.repeat_interleave(self.num_pairs).view(-1, members)
         own = query @ key.transpose(1, 2)
         self_pair = torch.eye(members, dtype=torch.bool, device=own.device)
-        false_negative = (tick[:, :, None] - tick[:, None, :]).abs() < self.min_gap
+        near_positive = (tick[:, :, None] - tick[:, None, :]).abs() < self.min_gap
+        near_anchor = (from_tick[:, :, None] - tick[:, None, :]).abs() < self.min_gap
+        false_negative = near_positive | near_anchor
         own_mask = (usable[:, None, :] & ~false_negative) | self_pair
         other = query @ key.roll(-1, dims=0).transpose(1, 2)
         other_mask = usable.roll(-1, dims=0)[:, None, :] & (episode[:, :, None] != episode.roll(-1, dims=0)[:, None, :])

@@ -68,11 +68,6 @@ class Pilot:
                 raise ConfigError("agent.encoder_grad is 'frozen' and no objective has a head; add forward_prediction")
 
     @property
-    def stamp(self) -> tuple[int, int]:
-        """Version of the encoder the policy was trained on last, and agent updates done: they travel together."""
-        return self._version, self.num_updates
-
-    @property
     def learns(self) -> bool:
         """Whether there is a policy at all."""
         return self.config.name != "none"
@@ -137,6 +132,7 @@ class Pilot:
         batch = Transitions(*(field.flatten(0, 1) for field in steps))
         draws = self.agent.make_draws(len(batch.reward), self.critic_generator)
         loss, value = self.agent.critic_loss(batch, self.published, draws)
+        loss = loss * float(self.num_updates > 0)  # a critic that has learned nothing yet has nothing to say
         return loss, {"action_value": value}
 
     def read_metrics(self) -> dict[str, float]:
@@ -177,7 +173,8 @@ class Pilot:
         self.critic_generator.set_state(tensors["critic_generator"])
         self.published = self.agent.published()
         self.num_updates, self._version = facts["num_updates"], facts["version"]
-        self._metrics_sum, self._metrics_count = tensors.get("metrics_sum"), facts["metrics_count"]
+        self._metrics_count = facts["metrics_count"]
+        self._metrics_sum = tensors["metrics_sum"].to(self.learner.device) if "metrics_sum" in tensors else None
         self.rng.bit_generator.state = facts["rng"]
         self.action_rng.bit_generator.state = facts["action_rng"]
         self.noise.load_state(facts["noise"])

@@ -92,6 +92,7 @@ class TickMaker:
         self.spec = own
         self.num_lanes = env.num_envs
         self.num_rejected_rows = dict.fromkeys((sensor.name for sensor in own.sensors), 0)
+        self.num_rejected_rewards = 0
         self._mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         space = env.single_action_space
         assert isinstance(space, gym.spaces.Box)
@@ -129,7 +130,7 @@ class TickMaker:
         Args:
             action: ``(N, ...)`` as given to the env, in the env's own scale.
             observation: what the env returned.
-            reward: ``(N,)``.
+            reward: ``(N,)``; one that is not finite counts as 0 and is counted.
             terminated: ``(N,)`` bool.
             truncated: ``(N,)`` bool.
             info: needed under ``SAME_STEP`` for ``final_obs``.
@@ -138,7 +139,10 @@ class TickMaker:
         if not finite.all():
             raise SpecError(f"action of lanes {np.flatnonzero(~finite).tolist()} is not finite; look at the policy")
         ended = np.asarray(terminated, bool) | np.asarray(truncated, bool)
-        outcome = (np.asarray(action), np.asarray(reward), np.asarray(terminated, bool), np.asarray(truncated, bool))
+        rewards = np.asarray(reward, np.float64)
+        self.num_rejected_rewards += int((~np.isfinite(rewards)).sum())
+        rewards = np.where(np.isfinite(rewards), rewards, 0.0)
+        outcome = (np.asarray(action), rewards, np.asarray(terminated, bool), np.asarray(truncated, bool))
         lanes = np.arange(self.num_lanes)
         if self._mode == AutoresetMode.SAME_STEP and ended.any():
             last = _merge_final(observation, (info or {}).get("final_obs"), ended)

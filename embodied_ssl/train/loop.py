@@ -15,10 +15,11 @@ from embodied_ssl.config import Config
 from embodied_ssl.report.display import Display
 from embodied_ssl.report.sink import make_sinks
 from embodied_ssl.run_folder import RunFolder, write_json
+from embodied_ssl.sources.envs import backend_of
 from embodied_ssl.train.crew import Crew, InTurn
 from embodied_ssl.train.recorder import Recorder
 from embodied_ssl.train.roles import Collector, Student, Trainer
-from embodied_ssl.train.session import Session, camera_backend, versions
+from embodied_ssl.train.session import Session, versions
 
 
 def train(config: Config, run: RunFolder, resume: bool = False) -> dict[str, Any]:
@@ -38,14 +39,14 @@ def train(config: Config, run: RunFolder, resume: bool = False) -> dict[str, Any
     """
     torch.set_num_threads(1)  # roles overlap instead: more threads than cores only wait for each other
     with contextlib.ExitStack() as stack:
-        session = Session.build(config, run)
+        session = Session.build(config, run, resume)
         stack.callback(session.env.close)
         notes = session.resume() if resume else session.start()
         sink = make_sinks(config.sinks, run, *session.resumed_at)
         stack.callback(sink.close)
         display = stack.enter_context(Display(config.env_steps))
         recorder = Recorder(session.learner, sink, display, session.wall_s)
-        for note in [*notes, f"camera back end: {camera_backend(session.env)}"]:
+        for note in [*notes, f"camera back end: {backend_of(session.env)}"]:
             recorder.message(note)
         if not _loop(session, recorder):
             recorder.message(f"stopped and saved; go on with: embodied-ssl train --resume {run.path}")
@@ -84,6 +85,7 @@ def _loop(session: Session, recorder: Recorder) -> bool:
                     save()
     if not interrupt.asked:
         session.learner.publish()
+        recorder.publication(session.learner.publications[-1])
     save()
     return not interrupt.asked
 
@@ -125,7 +127,10 @@ def _close(session: Session, recorder: Recorder) -> dict[str, Any]:
         "wall_s": recorder.wall_s,
         "stream_skill": {k: v for k, v in session.monitor.read_skill().items() if math.isfinite(v)},
         "num_roll_backs": session.num_roll_backs,
-        "camera_backend": camera_backend(session.env),
+        "rejected_rows": session.stream.ticks.num_rejected_rows,
+        "rejected_rewards": session.stream.ticks.num_rejected_rewards,
+        "overflow_rows": session.learner.buffer.num_overflow_rows,
+        "camera_backend": backend_of(session.env),
         "versions": versions(),
         "seed": session.config.seed,
     }

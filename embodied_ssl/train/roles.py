@@ -48,7 +48,7 @@ class Collector:
         self._count(np.asarray(reward), np.asarray(terminated) | np.asarray(truncated))
 
     def _count(self, reward: np.ndarray, ended: np.ndarray) -> None:
-        self.returns += reward
+        self.returns += np.where(np.isfinite(reward), reward, 0.0)
         self.lengths += 1
         for lane in np.flatnonzero(ended):
             self.recorder.episode(float(self.returns[lane]), int(self.lengths[lane]))

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 from torch import Tensor
 
 from embodied_ssl.buffer.segments import SegmentStore, load_tables, tables_state
@@ -30,21 +29,9 @@ from embodied_ssl.learner.online import OnlineLearner
 from embodied_ssl.learner.stream import Stream
 from embodied_ssl.rl.pilot import Pilot
 from embodied_ssl.run_folder import RunFolder
+from embodied_ssl.sources.envs import backend_of, make_env
 
 VERSIONED = ("embodied-ssl", "torch", "mujoco", "gymnasium", "numpy", "opencv-python-headless", "zarr")
-
-
-def make_env(config: Config) -> VectorEnv:
-    """Make the config's vector env.
-
-    Raises:
-        ConfigError: Gymnasium does not know the id, or the env refuses its arguments; one line says which.
-    """
-    try:
-        return gym.make_vec(config.env.id, num_envs=config.env.num_lanes, **config.env.kwargs)
-    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"env.id is {config.env.id!r} with env.kwargs {config.env.kwargs}: {reason}") from error
 
 
 def versions() -> dict[str, str]:
@@ -58,9 +45,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def camera_backend(env: VectorEnv) -> str:
-    """Return the name of what draws the env's cameras, ``none`` without cameras."""
-    return str(env.metadata.get("camera_backend") or getattr(env, "camera_backend", None) or "none")
+def recorded_backend(run: RunFolder) -> str:
+    """Return the camera back end of the run's newest good checkpoint."""
+    folder, _ = newest_good(run.checkpoints_dir)
+    return read_manifest(folder)["facts"]["camera_backend"]
 
 
 @dataclass
@@ -82,18 +70,26 @@ class Session:
     lengths: np.ndarray | None = None
 
     @classmethod
-    def build(cls, config: Config, run: RunFolder) -> Session:
+    def build(cls, config: Config, run: RunFolder, resume: bool = False) -> Session:
         """Make env, learner, policy and monitor; every generator stems from ``config.seed``.
+
+        Args:
+            config: every setting.
+            run: where checkpoints lie.
+            resume: make the env with the camera back end of the run's checkpoints.
 
         Raises:
             ConfigError: a setting does not fit the env, or leaves the policy no lane to act in.
+            RunError: the recorded camera back end does not work here.
         """
         if config.agent.name != "none" and config.agent.noise_lanes >= config.env.num_lanes:
             raise ConfigError(
                 f"agent.noise_lanes is {config.agent.noise_lanes}, expected fewer than env.num_lanes "
                 f"({config.env.num_lanes}): the policy acts in the others"
             )
-        env = make_env(config)
+        env = make_env(config.env, config.env.num_lanes, recorded_backend(run) if resume else None)
+        if env.metadata.get("autoreset_mode") == AutoresetMode.DISABLED:
+            raise ConfigError(f"env.id is {config.env.id!r}, which never resets by itself; make it with NEXT_STEP")
         learner = OnlineLearner.from_env(env, config=config)
         seeds = np.random.SeedSequence(config.seed).generate_state(3)
         objectives: dict[str, Any] = dict(learner.model.objectives.items())
@@ -126,7 +122,7 @@ class Session:
             "wall_s": self.wall_s,
             "num_roll_backs": self.num_roll_backs,
             "spec": self.learner.spec.to_json(),
-            "camera_backend": camera_backend(self.env),
+            "camera_backend": backend_of(self.env),
             "versions": versions(),
             **{name: value.tolist() for name, value in counts.items() if value is not None},
         }
@@ -149,18 +145,12 @@ class Session:
         """Restore the newest good checkpoint; return one line for everything that people should know.
 
         Raises:
-            CheckpointError: there is none, or another camera back end is in use than the recorded one.
+            CheckpointError: there is none.
         """
         folder, notes = newest_good(
             self.run.checkpoints_dir, check=lambda manifest: self.segments.verify(_segments(manifest))
         )
         parts, facts = read_checkpoint(folder)
-        if facts["camera_backend"] != camera_backend(self.env):
-            raise CheckpointError(
-                f"{folder} was made with camera back end {facts['camera_backend']!r}, this is "
-                f"{camera_backend(self.env)!r}; pixels differ, so pass --env.kwargs.camera_backend "
-                f"{facts['camera_backend']}"
-            )
         load_tables(self.learner.buffer, dict(parts["buffer"][0]))
         self.segments.restore(parts["buffer"][1]["segments"])
         self.learner.load_state(*parts["learner"])

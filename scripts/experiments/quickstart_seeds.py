@@ -3,13 +3,14 @@
     python scripts/experiments/quickstart_seeds.py --seeds 0 1 2 3 4     # one JSON row a seed
     python scripts/experiments/quickstart_seeds.py --table               # docs/results/quickstart.md and the README
 
-Seeds whose row with the same config lies there already are left out, so that a stopped experiment goes on.
+Seeds whose row with the same config and code lies there already are left out, so that a stopped experiment goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import os
 import platform
@@ -60,6 +61,7 @@ def run_seed(config: Config, path: Path, seed: int, runs_dir: str) -> Row:
         "recipe": config.name,
         "seed": seed,
         "config_hash": hash_without_seed(config),
+        "code_hash": code_hash(),
         "config": dataclasses.asdict(config) | {"seed": seed},
         "versions": summary["versions"],
         "hardware": hardware(config),
@@ -68,15 +70,24 @@ def run_seed(config: Config, path: Path, seed: int, runs_dir: str) -> Row:
     }
 
 
+def code_hash() -> str:
+    """Return a digest of the sources that a result depends on: rows of other code are not mixed with it."""
+    digest = hashlib.sha256()
+    for folder in ("embodied_ssl", "envs"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def hash_without_seed(config: Config) -> str:
     """Return the name of what all seeds of an experiment share."""
     return config_hash(dataclasses.replace(config, seed=0))
 
 
 def rows_of(path: Path, config: Config) -> list[Row]:
-    """Return the newest row of every seed of ``config``, by seed."""
-    wanted = hash_without_seed(config)
-    newest = {row["seed"]: row for row in read_rows(path) if row["config_hash"] == wanted}
+    """Return the newest row of every seed of ``config`` and the present code, by seed."""
+    wanted = (hash_without_seed(config), code_hash())
+    newest = {row["seed"]: row for row in read_rows(path) if (row["config_hash"], row.get("code_hash")) == wanted}
     return [newest[seed] for seed in sorted(newest)]
 
 
@@ -94,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.table:
         rows = [row for row in rows_of(options.out, config) if row["seed"] in options.seeds]
         if not rows:
-            raise SystemExit(f"{options.out} holds no row of {options.config}; run the seeds first")
+            raise SystemExit(f"{options.out} holds no row of {options.config} and the present code; run the seeds first")
         seeds = " ".join(str(row["seed"]) for row in rows)
         command = f"python scripts/experiments/quickstart_seeds.py --seeds {seeds}"
         if options.config.resolve() != QUICKSTART:

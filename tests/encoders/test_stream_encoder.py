@@ -192,7 +192,7 @@ def test_state_of_history_continues_like_the_carried_state():
     for tick in ticks[:-1]:
         buffer.append(tick)
         _, state = encoder.step(state, newest(buffer, 1))
-    recomputed = encoder.state_of(newest(buffer, CONTEXT - 1))
+    recomputed = encoder.tick_features(newest(buffer, CONTEXT - 1))
     buffer.append(ticks[-1])
     carried, _ = encoder.step(state, newest(buffer, 1))
     torch.testing.assert_close(encoder.step(recomputed, newest(buffer, 1))[0], carried, rtol=1e-5, atol=1e-5)

@@ -27,7 +27,7 @@ def test_layout_and_groups(make_envs):
     }  # fmt: skip
     assert info["privileged"].keys() == envs.metadata["privileged"].keys()
     groups = {entry["group"] for entry in envs.metadata["privileged"].values()}
-    assert groups == {"velocities", "contacts", "poses", "slow_dynamics"}
+    assert groups == {"velocities", "contacts", "forces", "poses", "slow_dynamics"}
 
 
 def test_privileged_keys_are_not_observed(make_envs):

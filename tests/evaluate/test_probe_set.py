@@ -9,10 +9,10 @@ from embodied_ssl.encoders.tokenizers import RowTokenizer
 from embodied_ssl.errors import RunError
 from embodied_ssl.evaluate.action_sources import KINDS, PATTERN, action_sequences
 from embodied_ssl.evaluate.embeddings import embed_all
-from embodied_ssl.evaluate.envs import make_env
 from embodied_ssl.evaluate.feature_sets import Bench
 from embodied_ssl.evaluate.nulls import frozen_random
 from embodied_ssl.evaluate.probe_set import collect_probe_set, privileged_groups
+from embodied_ssl.sources.envs import make_env
 
 
 def test_same_set_for_every_run_whatever_its_lanes(probe_set, other_env, spec):
@@ -34,7 +34,7 @@ def test_privileged_data_is_in_no_tick_and_moves_no_embedding(probe_set, spec, c
     names = {sensor.name for sensor in spec.sensors}
     assert all(set(tick.rows) == names for tick in probe_set.ticks)
     assert not names & set(probe_set.privileged)
-    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), seed=0)
+    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), probe_set.lengths, seed=0)
     before = embed_all(encoder, probe_set.buffer(), probe_set.lengths)
     nonsense = {name: np.full_like(values, 1e3) for name, values in probe_set.privileged.items()}
     clean = {name: np.full_like(values, 1e3) for name, values in probe_set.clean.items()}
@@ -59,7 +59,7 @@ def test_ends_leave_room_for_context_and_horizon_and_split_by_episode(probe_set)
 
 def test_long_windows_embed_as_short_ones_do(probe_set, spec, config):
     buffer = probe_set.buffer()
-    encoder = frozen_random(spec, config.encoder, buffer, np.arange(8), seed=0)
+    encoder = frozen_random(spec, config.encoder, buffer, np.arange(8), probe_set.lengths, seed=0)
     every = embed_all(encoder, buffer, probe_set.lengths)
     lanes, ends = probe_set.ends(6, 5, 7, test=False)
     windows = buffer.gather(torch.from_numpy(lanes), torch.from_numpy(ends), 6)
@@ -67,7 +67,7 @@ def test_long_windows_embed_as_short_ones_do(probe_set, spec, config):
 
 
 def test_shorter_episodes_line_up_by_tick(probe_set, spec, config):
-    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), seed=0)
+    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), probe_set.lengths, seed=0)
     whole = embed_all(encoder, probe_set.buffer(), probe_set.lengths)
     cut = probe_set.lengths.copy()
     cut[3] = 20
@@ -82,7 +82,7 @@ def test_random_encoder_is_standardised_by_training_episodes_and_leaves_the_glob
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), seed=0)
+    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), probe_set.lengths, seed=0)
     assert (torch.rand(1) == expected).all()
     joints = np.stack([tick.rows["joint_pos"][:8, -1] for tick in probe_set.ticks]).reshape(-1, 6)
     found = dict(zip([s.name for s in spec.sensors], encoder.tokenizers, strict=True))["joint_pos"]
@@ -98,7 +98,7 @@ def test_groups_follow_the_robot_with_forces_apart(probe_set):
 
 
 def test_targets_are_read_at_the_right_tick_and_lane(probe_set, spec, config):
-    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), seed=0)
+    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), probe_set.lengths, seed=0)
     bench = Bench.make(probe_set, encoder, horizon_ticks=5)
     assert bench.averaged == ("velocities", "contacts")
     targets = bench.targets((np.array([2, 9]), np.array([7, 30])))

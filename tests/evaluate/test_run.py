@@ -5,7 +5,6 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from embodied_ssl.evaluate.envs import make_env
 from embodied_ssl.evaluate.forecasts import ReadingTable, predict_readings
 from embodied_ssl.evaluate.nulls import frozen_random
 from embodied_ssl.evaluate.returns import policy_returns, random_returns
@@ -13,6 +12,7 @@ from embodied_ssl.evaluate.run import evaluate_run
 from embodied_ssl.learner.checkpoint import write_checkpoint
 from embodied_ssl.learner.online import OnlineLearner
 from embodied_ssl.run_folder import RunFolder, write_json
+from embodied_ssl.sources.envs import make_env
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_without_a_policy_only_random_actions_have_a_return(run, summary):
 
 def test_forecasts_come_back_in_sensor_units_and_order(probe_set, spec, config):
     buffer = probe_set.buffer()
-    encoder = frozen_random(spec, config.encoder, buffer, np.arange(8), seed=0)
+    encoder = frozen_random(spec, config.encoder, buffer, np.arange(8), probe_set.lengths, seed=0)
     lanes, ends = probe_set.ends(6, 5, 3, test=True)
     windows = buffer.gather(torch.from_numpy(lanes), torch.from_numpy(ends + 5), 5)
     truth, _ = encoder.readings(windows)  # an oracle: the standardised readings of the five ticks after each end
@@ -100,7 +100,7 @@ def test_forecasts_come_back_in_sensor_units_and_order(probe_set, spec, config):
 
 
 def test_policy_sees_and_acts_and_returns_are_those_of_the_env(config, spec, probe_set):
-    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), seed=0)
+    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), probe_set.lengths, seed=0)
     seen = []
 
     def policy(embedding):

@@ -16,7 +16,7 @@ from embodied_ssl.evaluate.supervised import (
 
 
 def _setting(probe_set, spec, config, steps):
-    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), seed=0)
+    encoder = frozen_random(spec, config.encoder, probe_set.buffer(), np.arange(8), probe_set.lengths, seed=0)
     bench = Bench.make(probe_set, encoder, horizon_ticks=5)
     targets = bench.targets(bench.train)
     data = SupervisedData(bench.buffer, probe_set.lengths, bench.train, bench.test, targets, bench.averaged)

@@ -47,11 +47,11 @@ def plain_loop(objective, latents, draws):
             query = latents.online[window, anchor]
             query = (query + objective.anchor(query)) @ objective.bilinear
             score = lambda w, p: float(query @ latents.target[w, p])  # noqa: E731, B023
-            tick = int(latents.tick[window, positive])
+            ticks = [int(latents.tick[window, at]) for at in (anchor, positive)]
             negatives = [
                 score(w, p)
                 for w, a, p in own
-                if usable(w, a, p) and abs(int(latents.tick[w, p]) - tick) >= objective.min_gap
+                if usable(w, a, p) and all(abs(int(latents.tick[w, p]) - t) >= objective.min_gap for t in ticks)
             ]
             if not negatives:
                 continue
@@ -97,7 +97,8 @@ def test_at_least_half_of_the_negatives_come_from_the_own_episode(seed):
     usable = latents.valid.gather(1, anchor) & latents.valid.gather(1, positive)
     key = latents.target.gather(1, positive[..., None].expand(-1, -1, DIMS.features_dim))
     tick = latents.tick.gather(1, positive)
-    own, other = objective._logits(key, key, tick, latents.episode, usable)
+    from_tick = latents.tick.gather(1, anchor)
+    own, other = objective._logits(key, key, from_tick, tick, latents.episode, usable)
     assert ((other > -torch.inf).sum(-1) <= (own > -torch.inf).sum(-1) - 1).all()
     assert (other > -torch.inf).any()
 

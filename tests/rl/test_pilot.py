@@ -175,7 +175,6 @@ def test_an_update_is_a_set_of_minibatches_of_one_encode_by_the_newest_version()
     learner.update(max_updates=1)
     learner.publish()
     pilot.update()
-    assert pilot.stamp == (1, 3)
     # 20 transitions x 3 minibatches out of windows of 4 steps.
     assert encoded == [(15, learner.shape.num_positions, 8)]
     assert pilot.published is not before

@@ -28,7 +28,7 @@ def watch(monkeypatch):
     states: list[dict[str, Tensor]] = []
     student_work, trainer_work, build = Student.work, Trainer.work, Session.build.__func__
 
-    def built(cls, config, run):
+    def built(cls, config, run, resume=False):
         session = build(cls, config, run)
         states.append(copy_of(session.learner.model))
         return session

@@ -264,7 +264,7 @@ ROBOT = RobotSpec(
         Privileged("root_vel", "m/s, m/s, rad/s", "velocities", _root_vel),
         Privileged("joint_vel", "rad/s", "velocities", _joint_vel),
         Privileged("contact", "1", "contacts", _contact),
-        Privileged("contact_force", "N", "contacts", _contact_force),
+        Privileged("contact_force", "N", "forces", _contact_force),
         Privileged("root_pose", "m, rad", "poses", _root_pose),
         Privileged("joint_pos_clean", "rad", "poses", _joint_pos),
         Privileged("friction", "1", "slow_dynamics", _friction),
