@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.table:
         rows = [row for row in rows_of(options.out, config) if row["seed"] in options.seeds]
         if not rows:
-            raise SystemExit(f"{options.out} holds no row of {options.config} and the present code; run the seeds first")
+            raise SystemExit(f"{options.out} holds no row of {options.config} and this code; run the seeds first")
         seeds = " ".join(str(row["seed"]) for row in rows)
         command = f"python scripts/experiments/quickstart_seeds.py --seeds {seeds}"
         if options.config.resolve() != QUICKSTART:

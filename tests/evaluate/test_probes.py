@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from embodied_ssl.evaluate.mlp_probe import mlp_predictor
+from embodied_ssl.evaluate.nulls import principal_components
 from embodied_ssl.evaluate.probes import draw_labels, probe_table, ridge_predictor
 from embodied_ssl.evaluate.scores import r2, score
 from embodied_ssl.evaluate.targets import Targets
@@ -95,3 +96,18 @@ def test_small_network_reads_what_is_not_linear():
     network = r2(mlp_predictor(bend(train), train, bend(test), seed=0)(rows)[0], test)
     assert (network[:2] > 0.95).all()
     assert (network[:2] > linear[:2] + 0.1).all()
+
+
+def test_components_under_one_scale_read_out_as_the_features_they_came_from():
+    """All components of standardised features are a rotation of them, so the ridge must predict the same."""
+    rng = np.random.default_rng(0)
+    data = Targets(rng.normal(size=(120, 2)), ("a", "b"), {"g": ("a", "b")}, np.repeat(np.arange(12), 10))
+    mix = rng.normal(size=(6, 6)) * np.array([3.0, 1.0, 0.3, 0.1, 0.03, 0.01])
+    x, rows = rng.normal(size=(120, 6)) @ mix, [np.arange(80)]
+    x = (x - x.mean(0)) / x.std(0)
+    _, kept = principal_components(x, x, 6)
+    straight = ridge_predictor(x, data, x)(rows)[0]
+    rotated = ridge_predictor(kept, data, kept, one_scale=True)(rows)[0]
+    whitened = ridge_predictor(kept, data, kept)(rows)[0]
+    assert np.abs(rotated - whitened).max() > 1e-3
+    np.testing.assert_allclose(rotated, straight, atol=1e-6)

@@ -101,6 +101,7 @@ def gradients(tiny, encoder_grad: str, critic: float) -> tuple[dict[str, Tensor]
         action = session.pilot.act(session.stream)
         session.stream.observe(action, *session.env.step(action))
     session.env.close()
+    session.pilot.num_updates = 1  # before its first own update the critic has no say
     session.learner.update_step.weights["critic"] = critic
     session.learner.update(max_updates=1)
     model = session.learner.model
@@ -127,3 +128,16 @@ def test_the_gradients_are_those_of_the_named_losses(tiny):
     for name, grad in ssl_heads.items():  # the heads' own gradients are the same, whoever moves the encoder
         torch.testing.assert_close(grad, critic_heads[name])
         torch.testing.assert_close(grad, frozen_heads[name])
+
+
+def test_a_critic_that_has_learned_nothing_does_not_move_the_encoder(tiny):
+    config = tiny("ssl+critic", env_steps=400)
+    session = Session.build(config, RunFolder.create(config))
+    session.start()
+    for _ in range(80):
+        action = session.pilot.act(session.stream)
+        session.stream.observe(action, *session.env.step(action))
+    session.env.close()
+    session.learner.update(max_updates=1)
+    assert session.pilot.num_updates == 0
+    assert session.learner.read_metrics()["loss/critic"] == 0.0
