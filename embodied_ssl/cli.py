@@ -46,7 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EmbodiedSSLError as error:
         print(f"embodied-ssl: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone: nothing more to say, not even on exit
+        return 1
+    except OSError as error:
+        print(f"embodied-ssl: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
+        print("embodied-ssl: stopped", file=sys.stderr)
         return 130
 
 
@@ -56,6 +63,9 @@ def _run(words: list[str]) -> int:
         return 0 if words else 2
     if words[0] == "--version":
         print(f"embodied-ssl {__version__}")
+        return 0
+    if words[0] in ("evaluate", "report", "runs") and {"-h", "--help"} & set(words):
+        print(USAGE)
         return 0
     if words[0] not in COMMANDS:
         raise ConfigError(f"unknown command {words[0]!r}; {nearest(words[0], COMMANDS)}")
@@ -79,7 +89,7 @@ def _train(words: list[str]) -> int:
     run = run or RunFolder.create(config)
     try:
         summary = train(config, run, resume=resume is not None)
-    except (EmbodiedSSLError, KeyboardInterrupt):
+    except BaseException:
         if not resume:
             run.discard_if_unused()
         raise

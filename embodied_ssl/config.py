@@ -250,6 +250,7 @@ class Config:
         """Check what concerns more than one section."""
         for name in ("env_steps", "checkpoint_every", "keep_checkpoints"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "at least 1")
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
         needed = self.encoder.context_ticks + self.learner.horizon_ticks + self.buffer.guard_ticks
         _require(
             self.buffer.capacity_ticks > needed,

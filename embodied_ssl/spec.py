@@ -16,7 +16,8 @@ import numpy as np
 
 from embodied_ssl.errors import SpecError
 
-IMAGE_MODALITIES = frozenset({"camera"})
+IMAGE_MODALITIES = frozenset({"camera", "image"})
+"""Modalities that promise a picture; any other word is free, for people and for later tokenisers."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class SensorSpec:
 
     Attributes:
         name: key of the sensor in the observation.
-        modality: kind of sensor: ``camera`` selects the image tokeniser, anything else the vector one.
+        modality: kind of sensor, a free word; ``camera`` and ``image`` must be pictures.
         shape: shape of one row (one reading), without row, lane or time axes.
         dtype: numpy name of the stored type, ``uint8`` for images, ``float32`` for vectors.
         rate_hz: readings a second; any ratio to the control rate is legal.
@@ -49,15 +50,15 @@ class SensorSpec:
             raise SpecError(f"sensor {self.name!r}: rate_hz is {self.rate_hz}, expected a positive number")
         if any(size <= 0 for size in self.shape):
             raise SpecError(f"sensor {self.name!r}: shape {self.shape} has an empty axis")
-        if self.is_image and (len(self.shape) != 3 or self.dtype != "uint8"):
+        if self.modality in IMAGE_MODALITIES and not self.is_image:
             raise SpecError(
                 f"sensor {self.name!r}: an image is (height, width, channels) uint8, got {self.shape} {self.dtype}"
             )
 
     @property
     def is_image(self) -> bool:
-        """Whether rows are frames, encoded once each, rather than vectors read row by row."""
-        return self.modality in IMAGE_MODALITIES
+        """Whether rows are frames ``(H, W, C)`` uint8, encoded once each, rather than vectors read row by row."""
+        return self.dtype == "uint8" and len(self.shape) == 3
 
     @property
     def size(self) -> int:

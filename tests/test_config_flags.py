@@ -42,8 +42,8 @@ def test_switches(words, value):
 
 
 def test_lists_text_that_looks_like_numbers_and_choices():
-    config = parse("--sinks", "jsonl", "wandb", "--name", "3", "--agent.name", "none", "--seed", "-1")
-    assert (config.sinks, config.name, config.agent.name, config.seed) == (["jsonl", "wandb"], "3", "none", -1)
+    config = parse("--sinks", "jsonl", "wandb", "--name", "3", "--agent.name", "none", "--seed", "3")
+    assert (config.sinks, config.name, config.agent.name, config.seed) == (["jsonl", "wandb"], "3", "none", 3)
 
 
 def test_open_tables():

@@ -87,3 +87,11 @@ def test_discard_only_what_was_never_used(tmp_path):
     used.discard_if_unused()
     assert not unused.path.exists()
     assert used.path.exists()
+
+
+def test_a_second_process_is_kept_out_and_the_lock_goes_with_the_first(tmp_path):
+    run = RunFolder.create(Config(name="locked", runs_dir=str(tmp_path)))
+    with run.lock(), pytest.raises(RunError, match="in use by another process"), run.lock():
+        pass
+    with run.lock():
+        assert run.config.name == "locked"

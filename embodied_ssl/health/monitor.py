@@ -29,6 +29,8 @@ from embodied_ssl.objectives.forward import ForwardPrediction
 
 RANK_ROWS_PER_DIM = 20  # RankMe is biased low with fewer (measured on Gaussians: .80 D at n = D, .99 D at 20 D)
 MAX_FRAMES = 128
+MAX_REFERENCE_DIM = 4096
+"""Values in a context above which forward skill is not measured online: its linear reference grows with the square."""
 MIN_SPREAD = 0.01
 SKILL_DROP = 0.3
 GRADIENT_RISE = 10.0
@@ -64,7 +66,8 @@ class HealthMonitor:
         self.encoder, self.shape, self.config = encoder, shape, config
         self.rng = np.random.default_rng(seed)
         forward = next((o for o in objectives.values() if isinstance(o, ForwardPrediction)), None)
-        self.skill = SkillGauge(encoder, forward) if forward is not None and encoder.sensor_dims else None
+        measurable = forward is not None and 0 < sum(encoder.sensor_dims) * encoder.context_ticks <= MAX_REFERENCE_DIM
+        self.skill = SkillGauge(encoder, forward) if forward is not None and measurable else None
         self._best_skill = -np.inf
         self._usual_gradient = 0.0
         self._seen = -1

@@ -102,6 +102,10 @@ class OnlineLearner:
             config: every other setting; None: the defaults, which are the quickstart.
         """
         config = config or Config()
+        if not isinstance(config, Config):
+            raise ConfigError(f"config is {config!r}, expected a Config; load_config(path) reads one from a file")
+        if isinstance(objectives, str):
+            raise ConfigError(f"objectives is {objectives!r}, expected a list of names: [{objectives!r}]")
         if objectives is not None:
             options = objectives if isinstance(objectives, Mapping) else {name: {} for name in objectives}
             config = dataclasses.replace(config, objectives={name: dict(value) for name, value in options.items()})

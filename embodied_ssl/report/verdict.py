@@ -38,6 +38,8 @@ class Verdict:
 
 def verdict(run: RunData) -> Verdict:
     """Judge a run by health, forward skill, probes and return, as far as it recorded them."""
+    if run.rows and not run.summary and not run.evaluation:
+        return Verdict("open", "The run has not come to its end: there is no summary yet; resume it or wait.")
     claims: list[Claim] = []
     for judge in (_health, _skill, _probe, _return):
         try:

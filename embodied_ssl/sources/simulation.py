@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from embodied_ssl.errors import SpecError
+from embodied_ssl.errors import SpecError, nearest
 from embodied_ssl.spec import SensorSpec, StreamSpec, Tick
 
 _SUFFIXES = (".age_s", ".valid")
@@ -39,6 +39,11 @@ def stream_spec(env: VectorEnv) -> StreamSpec:
     metadata = env.metadata or {}
     control_hz = float(metadata.get("control_hz") or metadata.get("render_fps") or 1.0)
     declared = metadata.get("sensors", {})
+    for key in declared:
+        if key not in _spaces(env):
+            raise SpecError(
+                f"metadata['sensors'] declares {key!r}, which is not observed; {nearest(key, _spaces(env))}"
+            )
     sensors = [
         _sensor(key, space, declared.get(key, {}), control_hz)
         for key, space in _spaces(env).items()
@@ -104,6 +109,7 @@ class TickMaker:
         self._clock = np.zeros(self.num_lanes, np.int64)
         self._captured_s = {s.name: np.full(self.num_lanes, -np.inf) for s in own.sensors}
         self._ended = np.zeros(self.num_lanes, bool)
+        self._begun = False
 
     def to_env(self, action: np.ndarray) -> np.ndarray:
         """Scale actions ``(N, A)`` from [-1, 1] to the env's own bounds and shape."""
@@ -112,6 +118,7 @@ class TickMaker:
 
     def reset(self, observation: Any, info: Mapping[str, Any] | None = None, mask: np.ndarray | None = None) -> Tick:
         """Return the first tick of the lanes in ``mask`` (default: all)."""
+        self._begun = True
         lanes = np.arange(self.num_lanes) if mask is None else np.flatnonzero(mask)
         self._ended[lanes] = False
         return self._tick(lanes, observation, None, is_first=np.ones(len(lanes), bool))
@@ -135,6 +142,11 @@ class TickMaker:
             truncated: ``(N,)`` bool.
             info: needed under ``SAME_STEP`` for ``final_obs``.
         """
+        if not self._begun:
+            raise SpecError("observe() before reset(); fix: stream.reset(*env.reset())")
+        expected = (self.num_lanes, *self._action_shape)
+        if np.shape(action) != expected:
+            raise SpecError(f"action has shape {np.shape(action)}, expected {expected}: one row a lane")
         finite = np.isfinite(np.asarray(action, np.float64)).reshape(self.num_lanes, -1).all(1)
         if not finite.all():
             raise SpecError(f"action of lanes {np.flatnonzero(~finite).tolist()} is not finite; look at the policy")
@@ -169,6 +181,7 @@ class TickMaker:
         self._clock[:], self._ended[:] = state["clock"].numpy(), state["ended"].numpy()
         for name, captured in self._captured_s.items():
             captured[:] = state[f"captured_s.{name}"].numpy()
+        self._begun = True
 
     def _tick(self, lanes: np.ndarray, observation: Any, outcome: tuple | None, is_first: np.ndarray) -> Tick:
         table = observation if isinstance(observation, Mapping) else {_BARE_KEY: observation}
@@ -200,6 +213,8 @@ class TickMaker:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return rows ``(M, K, *shape)``, which are fresh ``(M, K)`` and their ages ``(M, K)``."""
         stacked = np.asarray(table[sensor.name])
+        if len(stacked) != self.num_lanes:
+            raise SpecError(f"observation {sensor.name!r} has {len(stacked)} lanes, expected {self.num_lanes}")
         num_rows = stacked[0].size // sensor.size
         rows = stacked[lanes].reshape(len(lanes), num_rows, *sensor.shape).astype(sensor.dtype)
         room = self.spec.tick_room(sensor)

@@ -39,6 +39,7 @@ def train(config: Config, run: RunFolder, resume: bool = False) -> dict[str, Any
     """
     torch.set_num_threads(1)  # roles overlap instead: more threads than cores only wait for each other
     with contextlib.ExitStack() as stack:
+        stack.enter_context(run.lock())
         session = Session.build(config, run, resume)
         stack.callback(session.env.close)
         notes = session.resume() if resume else session.start()
@@ -136,6 +137,10 @@ def _close(session: Session, recorder: Recorder) -> dict[str, Any]:
     }
     write_json(session.run.summary_path, summary)
     if session.config.evaluation.enabled:
-        summary = evaluate_run(session.run, load_policy)
+        try:
+            summary = evaluate_run(session.run, load_policy)
+        except KeyboardInterrupt:
+            recorder.message(f"trained and saved; measure it with: embodied-ssl evaluate {session.run.path}")
+            raise
     write_report(session.run)
     return summary

@@ -85,7 +85,7 @@ class Session:
         if config.agent.name != "none" and config.agent.noise_lanes >= config.env.num_lanes:
             raise ConfigError(
                 f"agent.noise_lanes is {config.agent.noise_lanes}, expected fewer than env.num_lanes "
-                f"({config.env.num_lanes}): the policy acts in the others"
+                f"({config.env.num_lanes}): the policy acts in the others; set --agent.noise_lanes lower"
             )
         env = make_env(config.env, config.env.num_lanes, recorded_backend(run) if resume else None)
         if env.metadata.get("autoreset_mode") == AutoresetMode.DISABLED:

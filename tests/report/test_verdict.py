@@ -48,9 +48,18 @@ def test_skill_over_persistence_is_never_judged() -> None:
 
 
 def test_roll_backs_and_doubts_are_told() -> None:
-    assert verdict(RunData("r", rows=health("keep", "roll_back", "keep"))).sentence == (
+    assert verdict(RunData("r", rows=health("keep", "roll_back", "keep"), summary={"seed": 0})).sentence == (
         "The learner ended healthy after 1 roll-back."
     )
-    assert verdict(RunData("r", rows=health("keep", "nothing"))).sentence == "The learner ended in doubt."
-    assert verdict(RunData("r", rows=health("roll_back", "keep"))).mood == "mixed"
-    assert verdict(RunData("r", rows=health("keep", "roll_back"))).mood == "poor"
+    assert (
+        verdict(RunData("r", rows=health("keep", "nothing"), summary={"seed": 0})).sentence
+        == "The learner ended in doubt."
+    )
+    assert verdict(RunData("r", rows=health("roll_back", "keep"), summary={"seed": 0})).mood == "mixed"
+    assert verdict(RunData("r", rows=health("keep", "roll_back"), summary={"seed": 0})).mood == "poor"
+
+
+def test_a_run_that_has_not_ended_is_not_judged() -> None:
+    found = verdict(RunData("r", rows=health("keep")))
+    assert found.mood == "open"
+    assert "not come to its end" in found.sentence

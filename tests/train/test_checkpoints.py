@@ -13,9 +13,12 @@ from tiny_runs import CAMERA, TINY
 
 from embodied_ssl.buffer import segments
 from embodied_ssl.cli import main
+from embodied_ssl.errors import CheckpointError, RunError
 from embodied_ssl.learner import checkpoint
 from embodied_ssl.learner.checkpoint import list_checkpoints, newest_good, read_checkpoint
+from embodied_ssl.learner.saved import load
 from embodied_ssl.run_folder import RunFolder
+from embodied_ssl.train import session as session_module
 from embodied_ssl.train import train
 from embodied_ssl.train.session import Session
 
@@ -188,3 +191,29 @@ def test_a_kill_at_any_step_of_a_save_leaves_a_good_checkpoint(run, monkeypatch,
     assert not [path.name for path in run.checkpoints_dir.iterdir() if path.name.startswith(".")]
     session.env.close()
     assert len(resume_notes(run)) == 1
+
+
+def test_the_encoder_of_a_run_can_be_loaded_from_its_folder(run):
+    learner = load(run.path)
+    parts, facts = read_checkpoint(list_checkpoints(run.checkpoints_dir)[-1])
+    assert learner.num_updates == facts["updates"]
+    assert learner.num_lanes == run.config.env.num_lanes
+    for name, weight in learner.snapshot.weights.items():
+        assert (weight == parts["learner"][0][f"snapshot.{name}"]).all()
+    with pytest.raises(CheckpointError, match="load the run's folder"):
+        load(list_checkpoints(run.checkpoints_dir)[-1])
+
+
+def test_resume_uses_the_recorded_back_end_or_says_that_it_cannot(tmp_path, monkeypatch):
+    config = dataclasses.replace(TINY, runs_dir=str(tmp_path), env_steps=320, env=CAMERA)
+    run = RunFolder.create(config)
+    train(config, run)
+    assert session_module.recorded_backend(run) == "ray"
+    # What the config asks for does not matter on resume: the recorded back end is used again, or refused.
+    free = dataclasses.replace(config, env=dataclasses.replace(CAMERA, kwargs={"episode_ticks": 60}))
+    session = Session.build(free, run, resume=True)
+    session.env.close()
+    assert session.env.metadata["camera_backend"] == "ray"
+    monkeypatch.setattr(session_module, "recorded_backend", lambda run: "no such back end")
+    with pytest.raises(RunError, match="no such back end"):
+        Session.build(free, run, resume=True)
