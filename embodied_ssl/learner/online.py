@@ -18,7 +18,8 @@ from embodied_ssl.buffer.window_index import WindowShape
 from embodied_ssl.buffer.windows import Windows
 from embodied_ssl.config import Config
 from embodied_ssl.encoders.stream_encoder import StreamEncoder
-from embodied_ssl.errors import ConfigError, nearest
+from embodied_ssl.errors import CheckpointError, ConfigError, nearest
+from embodied_ssl.learner.checkpoint import write_checkpoint
 from embodied_ssl.learner.draws import make_draws
 from embodied_ssl.learner.model_state import flatten_optimizer, load_optimizer
 from embodied_ssl.learner.snapshots import Snapshot, debiased_cka, relative_shift
@@ -202,10 +203,20 @@ class OnlineLearner:
         self._updates_before = self.num_updates
 
     def save(self, folder: Path | str) -> None:
-        """Write this learner, without its buffer, to ``folder``; `embodied_ssl.load` gives it back."""
-        from embodied_ssl.learner.saved import save_learner  # saved.py builds learners: it imports this module
+        """Write model, optimiser, published version, spec and config, but no buffer; `embodied_ssl.load` gives it back.
 
-        save_learner(self, folder)
+        Raises:
+            CheckpointError: the disk refuses, or ``folder`` holds other things.
+        """
+        folder = Path(folder).absolute()
+        if folder.exists() and not (folder / "manifest.json").is_file():
+            raise CheckpointError(f"{folder} exists and is no saved learner; save to a new folder")
+        facts = {
+            "spec": self.spec.to_json(),
+            "config": dataclasses.asdict(self.config),
+            "num_lanes": self.num_lanes,
+        }
+        write_checkpoint(folder, {"learner": self.state()}, facts)
 
     def mark_healthy(self) -> None:
         """Keep the present model and optimiser as the state to roll back to."""

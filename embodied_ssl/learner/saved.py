@@ -1,34 +1,16 @@
-"""A learner as a folder: what `OnlineLearner.save` writes and `load` gives back."""
+"""Learners from folders: those that `OnlineLearner.save` wrote, and runs."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from embodied_ssl.config import Config
 from embodied_ssl.config_schema import build
 from embodied_ssl.errors import CheckpointError
-from embodied_ssl.learner.checkpoint import newest_good, read_checkpoint, write_checkpoint
+from embodied_ssl.learner.checkpoint import newest_good, read_checkpoint
 from embodied_ssl.learner.online import OnlineLearner
 from embodied_ssl.run_folder import RunFolder
 from embodied_ssl.spec import StreamSpec
-
-
-def save_learner(learner: OnlineLearner, folder: Path | str) -> None:
-    """Write model, optimiser, published version, spec and config to ``folder``; the buffer is not part of it.
-
-    Raises:
-        CheckpointError: the disk refuses, or ``folder`` holds other things.
-    """
-    facts = {
-        "spec": learner.spec.to_json(),
-        "config": dataclasses.asdict(learner.config),
-        "num_lanes": learner.num_lanes,
-    }
-    folder = Path(folder).absolute()
-    if folder.exists() and not (folder / "manifest.json").is_file():
-        raise CheckpointError(f"{folder} exists and is no saved learner; save to a new folder")
-    write_checkpoint(folder, {"learner": learner.state()}, facts)
 
 
 def load(folder: Path | str, num_lanes: int | None = None) -> OnlineLearner:
