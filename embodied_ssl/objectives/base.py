@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,7 +74,7 @@ class Latents:
     episode: Tensor
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """A loss on shared latents with heads of its own.
 
     Subclasses take ``dims`` and their options as keyword arguments, and define `forward`; those with randomness
@@ -89,9 +90,9 @@ class Objective(nn.Module):
         """Return the random numbers of one update, as arrays of fixed shapes."""
         return {}
 
+    @abstractmethod
     def forward(self, latents: Latents, draws: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the scalar loss and scalar metrics, as tensors on the device."""
-        raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -143,8 +144,3 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 def take_positions(values: Tensor, index: Tensor) -> Tensor:
     """Return ``values (B, P, D)`` at positions ``index (B, K)``: ``(B, K, D)``."""
     return values.gather(1, index[..., None].expand(-1, -1, values.shape[2]))
-
-
-def at_positions(sequence: Tensor, first: int, count: int) -> Tensor:
-    """Return ticks ``first .. first + count - 1`` of ``sequence (B, L, ...)``."""
-    return torch.narrow(sequence, 1, first, count)

@@ -14,7 +14,6 @@ from embodied_ssl.objectives.base import (
     Dims,
     Latents,
     Objective,
-    at_positions,
     change_error,
     masked_mean,
     mlp,
@@ -110,7 +109,7 @@ class ForwardPrediction(Objective):
     @staticmethod
     def _after(sequence: Tensor, first: int, horizon: int) -> Tensor:
         """Return ``horizon`` entries of ``sequence (B, L, ...)`` from ``first``, zero-padded past its end."""
-        seen = at_positions(sequence, first, min(horizon, sequence.shape[1] - first))
+        seen = sequence[:, first : first + horizon]
         if seen.shape[1] == horizon:
             return seen
         padding = seen.new_zeros(seen.shape[0], horizon - seen.shape[1], *seen.shape[2:])

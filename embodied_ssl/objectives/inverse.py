@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from embodied_ssl.objectives.base import OBJECTIVES, Dims, Latents, Objective, at_positions, masked_mean, mlp
+from embodied_ssl.objectives.base import OBJECTIVES, Dims, Latents, Objective, masked_mean, mlp
 
 
 @OBJECTIVES.register("inverse_dynamics")
@@ -25,8 +25,8 @@ class InverseDynamics(Objective):
     def forward(self, latents: Latents, draws: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and ``r2``, the share of the actions' variance that is read."""
         difference = latents.online[:, 1:] - latents.online[:, :-1]
-        action = at_positions(latents.action, self.dims.context_ticks, difference.shape[1])
-        moved = at_positions(latents.action_mask, self.dims.context_ticks, difference.shape[1])
+        action = latents.action[:, self.dims.context_ticks :]
+        moved = latents.action_mask[:, self.dims.context_ticks :]
         counted = (moved & latents.valid[:, :-1] & latents.action_hidden[:, None])[..., None].expand_as(action)
         error = (self.readout(difference) - action).square()
         loss = masked_mean(error, counted)

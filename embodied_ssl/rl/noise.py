@@ -15,9 +15,9 @@ UNIFORM_GAIN = 0.851
 class ColouredNoise:
     """A stationary AR(1) process per lane and action value, ``x' = rho x + sqrt(1 - rho^2) e``, ``rho = exp(-1/tau)``.
 
-    `sample` gives actions to collect with; `sample_normal` gives the process itself, unit normal at every tick, which a
-    stochastic policy takes in place of white noise. That correlated noise explores better: Eberhard et al. 2023, "Pink
-    noise is all you need" (ICLR); AR(1) instead of 1/f, since its state is one value and so resumes exactly.
+    `sample` gives actions to collect with; `sample_normal` is the process itself, unit normal at every tick. Correlated
+    noise explores better than white: Eberhard et al. 2023, "Pink noise is all you need" (ICLR); AR(1) instead of 1/f,
+    since its state is one value and so resumes exactly.
     """
 
     def __init__(
@@ -45,15 +45,6 @@ class ColouredNoise:
     def sample(self) -> np.ndarray:
         """Advance one tick and return actions ``(N, A)`` float32 in [-1, 1], almost uniform at every tick."""
         return np.tanh(np.float32(UNIFORM_GAIN) * self.sample_normal())
-
-    def reset(self, lanes: np.ndarray) -> None:
-        """Forget the past of some lanes, for a new episode.
-
-        Args:
-            lanes: ``(N,)`` bool. Draws are made for all lanes, so that they never depend on who is reset.
-        """
-        fresh = self._rng.standard_normal(self._value.shape, dtype=np.float32)
-        self._value = np.where(lanes[:, None], fresh, self._value)
 
     def state(self) -> dict[str, Any]:
         """Return what an exact resume needs, JSON-able for NumPy's default bit generator."""

@@ -32,17 +32,6 @@ def test_time_constant_zero_is_white():
     assert abs((first * second).mean()) < 0.05
 
 
-def test_reset_changes_the_named_lanes_only():
-    touched, untouched = noise(), noise()
-    lanes = np.zeros(64, bool)
-    lanes[5] = True
-    touched.reset(lanes)
-    untouched.reset(np.zeros(64, bool))
-    same = (touched.sample() == untouched.sample()).all(axis=1)
-    assert not same[5]
-    assert same[~lanes].all()
-
-
 def test_resume_through_json_is_exact():
     source, resumed = noise(1), noise(2)
     source.sample()
