@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from embodied_ssl import __version__
 from embodied_ssl.config_file import load_config
-from embodied_ssl.config_flags import check_resume, parse_overrides
+from embodied_ssl.config_flags import check_resume, parse_kwargs, parse_overrides
 from embodied_ssl.errors import ConfigError, EmbodiedSSLError, nearest
 from embodied_ssl.run_folder import RunFolder, list_runs
 
@@ -21,7 +22,14 @@ USAGE = """usage: embodied-ssl COMMAND
   evaluate RUN|latest                         measure the newest checkpoint on the frozen probe set
   report RUN|latest                           write report.html again
   runs [DIR ...]                              list and compare runs (default: runs)
+  envs                                        list the robots
+  envs ID [--check] [--KEY VALUE ...]         what an env's sensors give; --check holds it against the env contract
+  view ID [--out DIR] [--seconds S] [--seed N] [--policy random|zero|MODULE:FUNCTION] [--KEY VALUE ...]
+                                              play an env and write pictures and a film of what its sensors see
+                                              (ID: any Gymnasium id, such as Pendulum-v1; KEY: of the env itself)
   --version"""
+
+_VALUES = {"--seconds": "a number", "--seed": "a whole number", "--policy": "random, zero or module:function"}
 
 TRAIN_USAGE = """usage: embodied-ssl train [--config FILE] [--KEY VALUE ...]
        embodied-ssl train --resume RUN|latest [--KEY VALUE ...]
@@ -64,11 +72,13 @@ def _run(words: list[str]) -> int:
     if words[0] == "--version":
         print(f"embodied-ssl {__version__}")
         return 0
-    if words[0] in ("evaluate", "report", "runs") and {"-h", "--help"} & set(words):
+    if words[0] in ("evaluate", "report", "runs", "envs", "view") and {"-h", "--help"} & set(words):
         print(USAGE)
         return 0
     if words[0] not in COMMANDS:
         raise ConfigError(f"unknown command {words[0]!r}; {nearest(words[0], COMMANDS)}")
+    if words[0] in ("envs", "view") and "" not in sys.path:
+        sys.path.append("")  # a user's own env or policy module may lie in the working directory
     return COMMANDS[words[0]](words[1:])
 
 
@@ -133,6 +143,49 @@ def _runs(words: list[str]) -> int:
     return 0
 
 
+def _envs(words: list[str]) -> int:
+    from embodied_ssl.report.env_pages import check_page, list_page, show_page
+
+    check = "--check" in words
+    words = [word for word in words if word != "--check"]
+    kwargs = parse_kwargs(words[1:])
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
+    if check and not words:
+        raise ConfigError("envs --check takes an id, got nothing; `embodied-ssl envs` lists them")
+    if not words or words[0].endswith(":"):
+        console.print(list_page(words[0][:-1] if words else None))
+    else:
+        console.print(check_page(words[0], kwargs) if check else show_page(words[0], kwargs))
+    return 0
+
+
+def _view(words: list[str]) -> int:
+    options = {name: _take(words, f"--{name}") for name in ("out", "seconds", "seed", "policy")}
+    if not words or words[0].startswith("--"):
+        raise ConfigError(f"view takes an env's id first, got {words[0] if words else 'nothing'}; see `envs`")
+    seconds, seed = _number(options, "seconds", float, 6.0), _number(options, "seed", int, 0)
+    from embodied_ssl.report.env_view import record_env, write_view
+    from embodied_ssl.sources.env_ids import find_env_id
+
+    env_id = find_env_id(words[0])
+    recording = record_env(env_id, parse_kwargs(words[1:]), seconds, seed, options["policy"] or "random")
+    folder = Path(options["out"] or Path("views") / env_id.rpartition(":")[2].replace("/", "-"))
+    for path in write_view(recording, folder):
+        print(path)
+    if not recording.pictures:
+        print(f"{env_id} has no camera: timelines only, no contact sheet and no film")
+    return 0
+
+
+def _number(options: dict[str, str | None], name: str, kind: type, default: float) -> Any:
+    """Return an option as a number of some kind."""
+    text = options[name]
+    try:
+        return default if text is None else kind(text)
+    except ValueError:
+        raise ConfigError(f"--{name} is {text!r}, expected {'a whole number' if kind is int else 'a number'}") from None
+
+
 def _take(words: list[str], option: str) -> str | None:
     """Remove ``option VALUE`` (or ``option=VALUE``) from ``words`` and return the value."""
     for index, word in enumerate(words):
@@ -140,7 +193,7 @@ def _take(words: list[str], option: str) -> str | None:
             return words.pop(index).partition("=")[2]
         if word == option:
             if index + 1 == len(words) or words[index + 1].startswith("--"):
-                raise ConfigError(f"{option} takes a path, got nothing")
+                raise ConfigError(f"{option} takes {_VALUES.get(option, 'a path')}, got nothing")
             del words[index]
             return words.pop(index)
     return None
@@ -157,4 +210,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": _evaluate,
     "report": _report,
     "runs": _runs,
+    "envs": _envs,
+    "view": _view,
 }

@@ -58,6 +58,18 @@ def parse_overrides(config: Config, argv: Sequence[str], *, prog: str = "embodie
     return dataclasses.replace(parsed, env=env, objectives=tables["objectives"])
 
 
+def parse_kwargs(argv: Sequence[str]) -> dict[str, Any]:
+    """Return ``--key value`` flags as a table; values are YAML, a flag alone is true, ``--a.b 1`` nests.
+
+    Raises:
+        ConfigError: one line that names the flag.
+    """
+    table: dict[str, Any] = {}
+    for name, values in _flags(argv):
+        _set_open(table, "env.kwargs", name.replace("-", "_"), values or ["true"])
+    return table
+
+
 def check_resume(saved: Config, changed: Config) -> None:
     """Refuse overrides that would make a resumed run another run.
 

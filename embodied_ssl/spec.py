@@ -150,22 +150,22 @@ class Tick:
 
     Attributes:
         lanes: ``(M,)`` int64, distinct lane numbers.
-        rows: per sensor ``(M, K, *shape)``, oldest first, ``K <= tick_room``.
+        rows: per sensor ``(M, K, *shape)``, oldest first, ``K <= tick_room``; an array, or a tensor of any device.
         fresh: per sensor ``(M, K)`` bool: the row is a valid reading not delivered before.
         age_s: per sensor ``(M, K)`` float32: seconds from capture to this tick.
-        action: ``(M, A)`` float32: the action that led to this tick; ignored where ``is_first``.
-        reward: ``(M,)`` float32, that came with this tick; ignored where ``is_first``.
+        action: ``(M, A)`` float32: the action that led to this tick; ignored where ``is_first``; array or tensor.
+        reward: ``(M,)`` float32, that came with this tick; ignored where ``is_first``; array or tensor.
         is_first: ``(M,)`` bool: first tick of an episode.
         terminated: ``(M,)`` bool: the episode ended here in a terminal state.
         truncated: ``(M,)`` bool: the episode was cut here.
     """
 
     lanes: np.ndarray
-    rows: Mapping[str, np.ndarray]
+    rows: Mapping[str, Any]
     fresh: Mapping[str, np.ndarray]
     age_s: Mapping[str, np.ndarray]
-    action: np.ndarray
-    reward: np.ndarray
+    action: Any
+    reward: Any
     is_first: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray

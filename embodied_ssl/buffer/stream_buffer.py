@@ -153,14 +153,16 @@ class StreamBuffer:
             lanes = tick.lanes[lane_of]
             number = count[lanes] + (np.cumsum(fresh, axis=1)[lane_of, row_of] - 1)
             place = (self._tensor(number % ring.values.shape[0]), self._tensor(lanes))
-            ring.values[place] = self._tensor(rows[lane_of, row_of])
+            ring.values[place] = self._tensor(_pick(rows, lane_of, row_of))
             ring.number[place] = self._tensor(number)
             ring.tick[place] = self._tensor(self.table.count[lanes])
             ring.age_s[place] = self._tensor(age_s[lane_of, row_of])
             count[tick.lanes] += fresh.sum(1)
         ring.newest[at] = self._tensor(count[tick.lanes] - 1)
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
+    def _tensor(self, array: np.ndarray | Tensor) -> Tensor:
+        if isinstance(array, Tensor):
+            return array.to(self.device, non_blocking=True)
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
 
     def draw(
@@ -305,6 +307,13 @@ class StreamBuffer:
             "start": self._start,
         }
         return tables | {f"{name}/newest": ring.newest for name, ring in self._rings.items()}
+
+
+def _pick(rows: np.ndarray | Tensor, lanes: np.ndarray, places: np.ndarray) -> np.ndarray | Tensor:
+    """Return rows ``(M, K, ...)`` at pairs of host indices; a tensor's are gathered on its own device."""
+    if isinstance(rows, Tensor):
+        return rows[torch.from_numpy(lanes).to(rows.device), torch.from_numpy(places).to(rows.device)]
+    return rows[lanes, places]
 
 
 def _row_tables(ring: _RowRing) -> dict[str, Tensor]:

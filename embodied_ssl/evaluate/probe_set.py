@@ -20,6 +20,7 @@ from embodied_ssl.config import EnvConfig
 from embodied_ssl.errors import RunError, SpecError
 from embodied_ssl.evaluate.action_sources import PATTERN, action_sequences
 from embodied_ssl.sources.envs import backend_of, make_env
+from embodied_ssl.sources.host_env import on_host
 from embodied_ssl.sources.simulation import TickMaker
 from embodied_ssl.spec import StreamSpec, Tick
 
@@ -110,7 +111,7 @@ def collect_probe_set(
         SpecError: the env's sensors are not those of ``spec``.
         RunError: the recorded camera back end does not work here, or every episode ended before ``context_ticks``.
     """
-    env = make_env(env_config, train_episodes + test_episodes, camera_backend)
+    env = on_host(make_env(env_config, train_episodes + test_episodes, camera_backend))
     try:
         recording = _record(env, spec, PROBE_SEED)
         backend, groups = backend_of(env), privileged_groups(env.metadata or {}, recording.privileged)

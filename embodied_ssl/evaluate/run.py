@@ -32,6 +32,7 @@ from embodied_ssl.learner.online import OnlineLearner
 from embodied_ssl.objectives.forward import ForwardPrediction
 from embodied_ssl.run_folder import RunFolder, read_json, write_atomic, write_json
 from embodied_ssl.sources.envs import make_env
+from embodied_ssl.sources.host_env import on_host
 from embodied_ssl.spec import StreamSpec
 
 LABEL_SEED = 4_099
@@ -217,7 +218,7 @@ def _returns(subject: Subject) -> dict[str, Any]:
         arms["policy"] = lambda env: policy_returns(env, subject.encoder, policy, seed)
     records = {}
     for name, measure in arms.items():
-        env = make_env(subject.config.env, num_lanes, subject.camera_backend)
+        env = on_host(make_env(subject.config.env, num_lanes, subject.camera_backend))
         try:
             values = measure(env)
         finally:

@@ -54,14 +54,14 @@ class Stream:
 
     def observe(
         self,
-        action: np.ndarray,
+        action: np.ndarray | Tensor,
         observation: Any,
-        reward: np.ndarray,
-        terminated: np.ndarray,
-        truncated: np.ndarray,
+        reward: np.ndarray | Tensor,
+        terminated: np.ndarray | Tensor,
+        truncated: np.ndarray | Tensor,
         info: Any = None,
     ) -> None:
-        """Take in one env step: the action given and the five things `env.step` returned."""
+        """Take in one env step: the action given and the five things `env.step` returned, arrays or tensors."""
         for tick in self.ticks.step(action, observation, reward, terminated, truncated, info):
             self._take(tick)
 

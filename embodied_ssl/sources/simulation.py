@@ -3,7 +3,11 @@
 The contract is plain Gymnasium: a Dict (or Box) observation and, in ``env.metadata``, optionally
 ``control_hz`` and ``sensors = {key: {"rate_hz": ..., "unit": ..., "modality": ...}}``. Beside a key there may be
 ``<key>.age_s`` (seconds since capture) and ``<key>.valid``. For a sensor faster than control the leading axis of
-its array is the rows of the tick, oldest first. Absent: control rate, age 0, valid.
+its array is the rows of the tick, oldest first. Absent: control rate, age 0, valid. Dicts in a Dict are flattened:
+their sensors are called ``<outer>/<inner>``.
+
+Arrays may be torch tensors of any device. Then rows, actions and rewards stay there; flags, ages and validities, a few
+bytes a lane, are copied to the host, which decides where rows are stored.
 """
 
 from __future__ import annotations
@@ -17,10 +21,23 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from embodied_ssl.errors import SpecError, nearest
+from embodied_ssl.sources.action_scale import ActionScale
+from embodied_ssl.sources.final_observation import with_final
+from embodied_ssl.sources.nested import flat_observation, flat_spaces
+from embodied_ssl.sources.rows import (
+    Rows,
+    as_rows,
+    blank_unless,
+    finite_rows,
+    finite_values,
+    keep_float,
+    shape_rows,
+    take_lanes,
+    to_host,
+)
 from embodied_ssl.spec import SensorSpec, StreamSpec, Tick
 
 _SUFFIXES = (".age_s", ".valid")
-_BARE_KEY = "observation"
 
 
 def stream_spec(env: VectorEnv) -> StreamSpec:
@@ -39,22 +56,16 @@ def stream_spec(env: VectorEnv) -> StreamSpec:
     metadata = env.metadata or {}
     control_hz = float(metadata.get("control_hz") or metadata.get("render_fps") or 1.0)
     declared = metadata.get("sensors", {})
+    observed = flat_spaces(env.single_observation_space)
     for key in declared:
-        if key not in _spaces(env):
-            raise SpecError(
-                f"metadata['sensors'] declares {key!r}, which is not observed; {nearest(key, _spaces(env))}"
-            )
+        if key not in observed:
+            raise SpecError(f"metadata['sensors'] declares {key!r}, which is not observed; {nearest(key, observed)}")
     sensors = [
         _sensor(key, space, declared.get(key, {}), control_hz)
-        for key, space in _spaces(env).items()
+        for key, space in observed.items()
         if not key.endswith(_SUFFIXES)
     ]
     return StreamSpec(tuple(sensors), int(np.prod(env.single_action_space.shape)), control_hz)
-
-
-def _spaces(env: VectorEnv) -> Mapping[str, gym.Space]:
-    space = env.single_observation_space
-    return space.spaces if isinstance(space, gym.spaces.Dict) else {_BARE_KEY: space}
 
 
 def _sensor(key: str, space: gym.Space, declared: Mapping[str, Any], control_hz: float) -> SensorSpec:
@@ -101,20 +112,15 @@ class TickMaker:
         self._mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         space = env.single_action_space
         assert isinstance(space, gym.spaces.Box)
-        bounded = np.isfinite(space.low) & np.isfinite(space.high)
-        self._centre = np.where(bounded, (space.high + space.low) / 2, 0).astype(np.float32).reshape(-1)
-        self._half = np.where(bounded, (space.high - space.low) / 2, 1).astype(np.float32).reshape(-1)
-        self._scale = np.where(self._half > 0, self._half, 1)  # an action with one legal value is read as 0
-        self._action_shape = space.shape
+        self._actions = ActionScale(space)
         self._clock = np.zeros(self.num_lanes, np.int64)
         self._captured_s = {s.name: np.full(self.num_lanes, -np.inf) for s in own.sensors}
         self._ended = np.zeros(self.num_lanes, bool)
         self._begun = False
 
-    def to_env(self, action: np.ndarray) -> np.ndarray:
+    def to_env(self, action: Rows) -> Any:
         """Scale actions ``(N, A)`` from [-1, 1] to the env's own bounds and shape."""
-        scaled = np.asarray(action, np.float32) * self._half + self._centre
-        return scaled.reshape(len(scaled), *self._action_shape)
+        return self._actions.to_env(action)
 
     def reset(self, observation: Any, info: Mapping[str, Any] | None = None, mask: np.ndarray | None = None) -> Tick:
         """Return the first tick of the lanes in ``mask`` (default: all)."""
@@ -125,11 +131,11 @@ class TickMaker:
 
     def step(
         self,
-        action: np.ndarray,
+        action: Rows,
         observation: Any,
-        reward: np.ndarray,
-        terminated: np.ndarray,
-        truncated: np.ndarray,
+        reward: Rows,
+        terminated: Rows,
+        truncated: Rows,
         info: Mapping[str, Any] | None = None,
     ) -> list[Tick]:
         """Return the ticks of one ``env.step``: one of all lanes, or two under ``SAME_STEP`` when lanes ended.
@@ -144,20 +150,15 @@ class TickMaker:
         """
         if not self._begun:
             raise SpecError("observe() before reset(); fix: stream.reset(*env.reset())")
-        expected = (self.num_lanes, *self._action_shape)
-        if np.shape(action) != expected:
-            raise SpecError(f"action has shape {np.shape(action)}, expected {expected}: one row a lane")
-        finite = np.isfinite(np.asarray(action, np.float64)).reshape(self.num_lanes, -1).all(1)
-        if not finite.all():
-            raise SpecError(f"action of lanes {np.flatnonzero(~finite).tolist()} is not finite; look at the policy")
-        ended = np.asarray(terminated, bool) | np.asarray(truncated, bool)
-        rewards = np.asarray(reward, np.float64)
-        self.num_rejected_rewards += int((~np.isfinite(rewards)).sum())
-        rewards = np.where(np.isfinite(rewards), rewards, 0.0)
-        outcome = (np.asarray(action), rewards, np.asarray(terminated, bool), np.asarray(truncated, bool))
+        self._actions.check(action, self.num_lanes)
+        was_terminated, was_truncated = to_host(terminated).astype(bool), to_host(truncated).astype(bool)
+        ended = was_terminated | was_truncated
+        rewards, num_rejected = finite_values(reward)
+        self.num_rejected_rewards += num_rejected
+        outcome = (as_rows(action), rewards, was_terminated, was_truncated)
         lanes = np.arange(self.num_lanes)
         if self._mode == AutoresetMode.SAME_STEP and ended.any():
-            last = _merge_final(observation, (info or {}).get("final_obs"), ended)
+            last = with_final(observation, (info or {}).get("final_obs"), ended)
             final = self._tick(lanes, last, outcome, is_first=np.zeros(self.num_lanes, bool))
             return [final, self.reset(observation, info, ended)]
         if self._mode == AutoresetMode.DISABLED and self._ended.any():
@@ -184,21 +185,21 @@ class TickMaker:
         self._begun = True
 
     def _tick(self, lanes: np.ndarray, observation: Any, outcome: tuple | None, is_first: np.ndarray) -> Tick:
-        table = observation if isinstance(observation, Mapping) else {_BARE_KEY: observation}
+        table = flat_observation(observation)
         self._clock[lanes] = np.where(is_first, 0, self._clock[lanes] + 1)
         rows, fresh, age_s = {}, {}, {}
         for sensor in self.spec.sensors:
             rows[sensor.name], fresh[sensor.name], age_s[sensor.name] = self._rows(sensor, table, lanes, is_first)
         action, reward, terminated, truncated = outcome or self._no_outcome()
-        normal = (action.reshape(len(action), -1).astype(np.float32) - self._centre) / self._scale
+        normal = self._actions.from_env(action)
         keep = ~is_first
         return Tick(
             lanes=lanes,
             rows=rows,
             fresh=fresh,
             age_s=age_s,
-            action=np.clip(normal[lanes], -1, 1) * keep[:, None],
-            reward=reward[lanes].astype(np.float32) * keep,
+            action=keep_float(take_lanes(normal, lanes).clip(-1, 1), keep),
+            reward=keep_float(take_lanes(reward, lanes), keep),
             is_first=is_first,
             terminated=terminated[lanes] & keep,
             truncated=truncated[lanes] & keep,
@@ -206,25 +207,23 @@ class TickMaker:
 
     def _no_outcome(self) -> tuple[np.ndarray, ...]:
         never = np.zeros(self.num_lanes, bool)
-        return np.zeros((self.num_lanes, len(self._half)), np.float32), np.zeros(self.num_lanes), never, never
+        return np.zeros((self.num_lanes, self._actions.size), np.float32), np.zeros(self.num_lanes), never, never
 
     def _rows(
         self, sensor: SensorSpec, table: Mapping[str, Any], lanes: np.ndarray, is_first: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Rows, np.ndarray, np.ndarray]:
         """Return rows ``(M, K, *shape)``, which are fresh ``(M, K)`` and their ages ``(M, K)``."""
-        stacked = np.asarray(table[sensor.name])
+        stacked = as_rows(table[sensor.name])
         if len(stacked) != self.num_lanes:
             raise SpecError(f"observation {sensor.name!r} has {len(stacked)} lanes, expected {self.num_lanes}")
-        num_rows = stacked[0].size // sensor.size
-        rows = stacked[lanes].reshape(len(lanes), num_rows, *sensor.shape).astype(sensor.dtype)
+        rows = shape_rows(take_lanes(stacked, lanes), sensor.shape, sensor.dtype)
         room = self.spec.tick_room(sensor)
         if rows.shape[1] > room:
             raise SpecError(f"sensor {sensor.name!r} sent {rows.shape[1]} rows in a tick, expected at most {room}")
         shape = rows.shape[:2]
         age_s = self._beside(table, f"{sensor.name}.age_s", lanes, shape, self._default_age(sensor, lanes, shape))
         valid = self._beside(table, f"{sensor.name}.valid", lanes, shape, np.ones(shape)).astype(bool)
-        axes = tuple(range(2, rows.ndim))
-        finite = np.isfinite(rows).all(axes) if not sensor.is_image else valid
+        finite = finite_rows(rows) if not sensor.is_image else valid
         last = self._captured_s[sensor.name]
         last[lanes[is_first]] = -np.inf
         captured = self._clock[lanes, None] * self.spec.tick_s - age_s
@@ -232,8 +231,7 @@ class TickMaker:
         fresh = new & finite
         self.num_rejected_rows[sensor.name] += int((new & ~finite).sum())
         last[lanes] = np.maximum(last[lanes], np.where(new, captured, -np.inf).max(1))
-        rows = np.where(fresh.reshape(*shape, *[1] * len(sensor.shape)), rows, 0).astype(sensor.dtype)
-        return rows, fresh, age_s.astype(np.float32)
+        return blank_unless(fresh, rows), fresh, age_s.astype(np.float32)
 
     def _default_age(self, sensor: SensorSpec, lanes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Ages when the env gives none: rows evenly spread, newest now; a slow sensor fires at its own rate."""
@@ -247,28 +245,4 @@ class TickMaker:
     def _beside(
         table: Mapping[str, Any], key: str, lanes: np.ndarray, shape: tuple[int, ...], default: np.ndarray
     ) -> np.ndarray:
-        return np.asarray(table[key])[lanes].reshape(shape) if key in table else default
-
-
-def _merge_final(observation: Any, final: Any, ended: np.ndarray) -> Any:
-    """Return the observation with the rows of ended lanes replaced by their final observation.
-
-    Args:
-        observation: batched, possibly a dict.
-        final: ``info["final_obs"]``: an object array of per-lane observations, or a dict of batched arrays.
-        ended: ``(N,)`` bool.
-    """
-    if final is None:
-        raise SpecError("autoreset mode SAME_STEP without info['final_obs']; pass info to observe()")
-    if isinstance(observation, Mapping):
-        return {key: _merge_final(value, _pick(final, key, ended), ended) for key, value in observation.items()}
-    merged = np.array(observation, copy=True)
-    for lane in np.flatnonzero(ended):
-        merged[lane] = final[lane]
-    return merged
-
-
-def _pick(final: Any, key: str, ended: np.ndarray) -> Any:
-    if isinstance(final, Mapping):
-        return final[key]
-    return {lane: final[lane][key] for lane in np.flatnonzero(ended)}
+        return to_host(table[key])[lanes].reshape(shape) if key in table else default

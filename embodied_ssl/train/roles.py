@@ -10,6 +10,7 @@ from embodied_ssl.health.monitor import HealthMonitor, Verdict
 from embodied_ssl.learner.online import OnlineLearner
 from embodied_ssl.learner.stream import Stream
 from embodied_ssl.rl.pilot import Pilot
+from embodied_ssl.sources.rows import to_host
 from embodied_ssl.train.recorder import Recorder
 
 MAX_ROLL_BACKS = 3
@@ -45,7 +46,7 @@ class Collector:
         action = self.stream.ticks.to_env(self.pilot.act(self.stream))
         observation, reward, terminated, truncated, info = self.env.step(action)
         self.stream.observe(action, observation, reward, terminated, truncated, info)
-        self._count(np.asarray(reward), np.asarray(terminated) | np.asarray(truncated))
+        self._count(to_host(reward), to_host(terminated) | to_host(truncated))
 
     def _count(self, reward: np.ndarray, ended: np.ndarray) -> None:
         self.returns += np.where(np.isfinite(reward), reward, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,17 +10,17 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
+from mujoco.batch import Batch
 
-from embodied_envs.camera_stream import CameraStream
-from embodied_envs.lane_random import LaneRandom
-from embodied_envs.last_readings import LastReadings, Sections
-from embodied_envs.readers import Reading
+from embodied_envs import robot_options
+from embodied_envs.camera_rig import CameraRig
+from embodied_envs.distractors import make_distractors
 from embodied_envs.rendering import resolve_backend
 from embodied_envs.robots import load_robot
 from embodied_envs.robots.robot_spec import RobotSpec
-from embodied_envs.sensor_suite import SensorSuite
-from embodied_envs.sensors import Camera, observation_space, sensor_metadata
-from embodied_envs.simulation import Simulation
+from embodied_envs.sensors import Sensor, observation_space, sensor_metadata
+from embodied_envs.substeps import Substeps
+from embodied_envs.world import World
 
 __all__ = ["BatchVectorEnv"]
 
@@ -30,9 +30,9 @@ Arrays = dict[str, np.ndarray]
 class BatchVectorEnv(VectorEnv):
     """N lanes of a robot with Dict observations, `AutoresetMode.NEXT_STEP`, and per-lane seeds and dynamics.
 
-    An episode's last observation is returned as an ordinary step with `truncated` set; the next `step` resets that
-    lane, ignoring its action, with reward 0. Episodes never terminate. A lane whose physics breaks is truncated alone:
-    it repeats its previous readings with `.valid` 0 and reward 0, and `info["engine_fault"]` is set.
+    An episode's last observation is returned as an ordinary step with `terminated` or `truncated` set; the next `step`
+    resets that lane, ignoring its action, with reward 0. A lane whose physics breaks is truncated alone: it repeats its
+    previous readings with `.valid` 0 and reward 0, and `info["engine_fault"]` is set.
 
     Info of `reset` and `step`: `engine_fault` bool [lane]; unless `privileged=False` also `privileged` (simulator state
     for probes, see `metadata["privileged"]`) and `clean` (noise-free readings under the observation's keys).
@@ -45,9 +45,16 @@ class BatchVectorEnv(VectorEnv):
         robot: str | RobotSpec = "Runner",
         num_envs: int = 1,
         *,
-        episode_ticks: int = 300,
+        episode_ticks: int | None = None,
+        sensors: Sequence[str] | None = None,
         cameras: bool = True,
+        camera_kinds: Sequence[str] = ("rgb",),
+        camera_px: int | None = None,
         camera_backend: str = "auto",
+        camera_preset: str = "fast",
+        action_repeat: int = 1,
+        distractors: Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
+        difficulty: str = "easy",
         privileged: bool = True,
         num_threads: int = 0,
         render_mode: str | None = None,
@@ -57,9 +64,16 @@ class BatchVectorEnv(VectorEnv):
         Args:
             robot: a name from `embodied_envs.robots`, or a RobotSpec.
             num_envs: number of lanes.
-            episode_ticks: control periods until a lane is truncated.
+            episode_ticks: actions until a lane is truncated; None: the robot's own.
+            sensors: keys of the sensors to observe; None: all.
             cameras: whether camera sensors exist at all; everything else is the same without them.
+            camera_kinds: of rgb, depth, segmentation; every camera gives each of them.
+            camera_px: height and width of all cameras; None: their own.
             camera_backend: auto (egl, then osmesa, then ray), egl, osmesa or ray. Pixels depend on it.
+            camera_preset: fast or quality; the ray back end has only one.
+            action_repeat: control periods per action, for robots whose sensors all sample at the control rate.
+            distractors: names, or name -> options; see `embodied_envs.distractors`.
+            difficulty: easy, medium or hard: how strong distractors are.
             privileged: whether info holds `privileged` and `clean`; changes nothing else.
             num_threads: worker threads, 0 = one per CPU. Results do not depend on it.
             render_mode: None or "rgb_array", for `render`.
@@ -67,53 +81,59 @@ class BatchVectorEnv(VectorEnv):
         Raises:
             ValueError: a value outside the ranges above, or a back end that does not work here.
         """
-        _check_counts(num_envs=num_envs, episode_ticks=episode_ticks)
-        _check_render_mode(render_mode)
-        self.robot = load_robot(robot) if isinstance(robot, str) else robot
+        robot_options.check_counts(num_envs=num_envs, episode_ticks=1 if episode_ticks is None else episode_ticks)
+        robot_options.check_render_mode(render_mode)
+        known = robot_options.with_action_repeat(load_robot(robot) if isinstance(robot, str) else robot, action_repeat)
+        self.robot = robot_options.with_cameras(known, cameras, camera_kinds, camera_px)
+        observed = robot_options.observed_sensors(self.robot, sensors)
         self.num_envs, self.render_mode = num_envs, render_mode
-        self._episode_ticks, self._privileged = episode_ticks, privileged
-        self._simulation = Simulation(self.robot, num_envs, num_threads)
-        self._suite = SensorSuite(self.robot.sensors, self._simulation.batch)
-        self._random = LaneRandom(num_envs)
-        self._observed_streams, self._render_streams = self._make_cameras(cameras)
-        self.camera_backend = self._open_cameras(camera_backend)
+        self._episode_ticks, self._privileged = episode_ticks or self.robot.episode_ticks, privileged
+        disturbing = make_distractors(distractors, difficulty)
+        self._world = World(self.robot, observed, num_envs, num_threads, disturbing, privileged)
+        self._simulation = self._world.simulation
+        self._render_rig = self._make_render_rig(robot_options.first_camera(known))
+        self.camera_backend = self._open_cameras(camera_backend, camera_preset)
+        self._camera_preset = camera_preset
         self._ticks = np.zeros(num_envs, np.int64)
         self._pending_reset = np.zeros(num_envs, bool)
-        self._last = LastReadings()
-        self._describe(cameras)
+        self._describe()
 
-    def _make_cameras(self, observed: bool) -> tuple[list[CameraStream], list[CameraStream]]:
-        """Return the streams that are observed and those that `render` draws."""
-        model, rate = self._simulation.model, self.robot.control_hz
-        streams = [
-            CameraStream(sensor, sensor.source, model, self.num_envs, rate)
-            for sensor in self.robot.sensors
-            if isinstance(sensor.source, Camera)
-        ]
-        return (streams if observed else []), (streams[:1] if self.render_mode else [])
+    @property
+    def batch(self) -> Batch:
+        """The simulation of all lanes: for scripted policies and studies that may see everything."""
+        return self._simulation.batch
 
-    def _open_cameras(self, requested: str) -> str | None:
-        """Open every camera in use; return the back end's name, None if no camera is in use."""
-        streams = {id(stream): stream for stream in self._observed_streams + self._render_streams}
-        if not streams:
+    def _make_render_rig(self, camera: Sensor | None) -> CameraRig | None:
+        if self.render_mode is None or camera is None:
             return None
-        backend = resolve_backend(requested)
-        for stream in streams.values():
-            stream.open(backend)
+        return CameraRig((camera,), self._simulation.model, self.num_envs, self.robot.control_hz)
+
+    def _rigs(self) -> list[CameraRig]:
+        return [rig for rig in (self._world.rig, self._render_rig) if rig is not None and rig.has_cameras]
+
+    def _open_cameras(self, requested: str, preset: str) -> str | None:
+        """Open every camera in use; return the back end's name, None if no camera is in use."""
+        if not self._rigs():
+            return None
+        backend = resolve_backend(requested, preset)
+        for rig in self._rigs():
+            rig.open(backend, preset, self._world.distractors.members)
         return backend
 
-    def _describe(self, cameras: bool) -> None:
-        robot = self.robot
-        sensors = tuple(s for s in robot.sensors if cameras or not isinstance(s.source, Camera))
+    def _describe(self) -> None:
+        robot, sensors = self.robot, self._world.sensors
         self.metadata = type(self).metadata | {
             "render_fps": round(robot.control_hz),
             "control_hz": robot.control_hz,
+            "summary": robot.summary,
+            "episode_ticks": self._episode_ticks,
             "sensors": {sensor.key: sensor_metadata(sensor) for sensor in sensors},
-            "privileged": {entry.key: {"unit": entry.unit, "group": entry.group} for entry in robot.privileged},
+            "privileged": {entry.key: {"unit": entry.unit, "group": entry.group} for entry in self._world.privileged},
             "camera_backend": self.camera_backend,
         }
         self.single_observation_space = observation_space(sensors, robot.control_hz)
-        self.single_action_space = spaces.Box(-1.0, 1.0, (self._simulation.model.nu,), np.float32)
+        num_actions = self._simulation.model.nu if robot.num_actions is None else robot.num_actions
+        self.single_action_space = spaces.Box(-1.0, 1.0, (num_actions,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
@@ -128,20 +148,20 @@ class BatchVectorEnv(VectorEnv):
         """
         lanes = _reset_mask(options, self.num_envs) | self._never_reset()
         if seed is not None:
-            self._random.seed(seed, lanes)
+            self._world.random.seed(seed, lanes)
             super().reset(seed=seed if isinstance(seed, int) else None)
         self._start_episodes(lanes)
-        return self._observe(updated=lanes, faulty=np.zeros(self.num_envs, bool))
+        return self._world.observe(self._ticks, updated=lanes, faulty=np.zeros(self.num_envs, bool))
 
     def _never_reset(self) -> np.ndarray:
         """Return the lanes [lane] that hold no episode yet: all before the first reset, none after."""
-        return np.full(self.num_envs, self._last.is_empty)
+        return np.full(self.num_envs, self._world.is_new)
 
     def step(self, actions: np.ndarray) -> tuple[Arrays, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Advance every lane by one control period, or reset it if its episode ended in the previous step.
+        """Advance every lane by one action, or reset it if its episode ended in the previous step.
 
         Args:
-            actions: [lane, nu], clipped to [-1, 1]; a non-finite action is an engine fault of its lane.
+            actions: [lane, num_actions], clipped to [-1, 1]; a non-finite action is an engine fault of its lane.
 
         Returns:
             observations, rewards float64 [lane], terminations bool [lane], truncations bool [lane], info.
@@ -151,19 +171,18 @@ class BatchVectorEnv(VectorEnv):
             ValueError: actions of another shape.
         """
         action = self._checked_action(actions)
-        resetting, stepping = self._pending_reset, ~self._pending_reset
-        before = self._simulation.qpos.copy()
-        self._start_episodes(resetting)
-        faulty = self._simulation.step(stepping, action) if stepping.any() else np.zeros(self.num_envs, bool)
+        stepping = ~self._pending_reset
+        self._start_episodes(self._pending_reset)
+        rewards, faulty = self._world.advance(stepping, action)
         self._ticks += stepping
-        rewards = self._rewards(before, action, earning=stepping & ~faulty)
-        truncations = faulty | (self._ticks >= self._episode_ticks)
-        observation, info = self._observe(updated=np.ones(self.num_envs, bool), faulty=faulty)
-        self._pending_reset = truncations.copy()
-        return observation, rewards, np.zeros(self.num_envs, bool), truncations, info
+        terminations = self._world.failed() & stepping & ~faulty
+        truncations = (faulty | (self._ticks >= self._episode_ticks)) & ~terminations
+        observation, info = self._world.observe(self._ticks, np.ones(self.num_envs, bool), faulty)
+        self._pending_reset = terminations | truncations
+        return observation, rewards, terminations, truncations, info
 
     def _checked_action(self, actions: np.ndarray) -> np.ndarray:
-        if self._last.is_empty:
+        if self._world.is_new:
             raise ResetNeeded("got step() before reset(); fix: call reset() first")
         action = np.asarray(actions, np.float64)
         if action.shape != self.action_space.shape:
@@ -171,56 +190,54 @@ class BatchVectorEnv(VectorEnv):
         return np.clip(action, -1.0, 1.0)
 
     def _start_episodes(self, lanes: np.ndarray) -> None:
-        if lanes.any():
-            self._simulation.reset(lanes, self._random.resets)
+        self._world.start(lanes)
         self._ticks[lanes] = 0
         self._pending_reset = self._pending_reset & ~lanes
 
-    def _rewards(self, before: np.ndarray, action: np.ndarray, earning: np.ndarray) -> np.ndarray:
-        period_s = 1.0 / self.robot.control_hz
-        return np.where(earning, self.robot.reward(before, self._simulation.qpos, action, period_s), 0.0)
+    def collect(self, actions: np.ndarray, names: Sequence[str] | None = None) -> Substeps:
+        """Play several control periods open-loop and return every substep, noise-free.
 
-    def _observe(self, updated: np.ndarray, faulty: np.ndarray) -> tuple[Arrays, dict[str, Any]]:
-        """Return observation and info; lanes not updated, and faulty ones, repeat what they last returned."""
-        readings = self._suite.read(is_first=self._ticks == 0)
-        current: Sections = {"observation": self._suite.observe(readings, self._random, updated)}
-        if self._privileged:
-            current |= self._privileged_sections(readings)
-        self._last.hold(current, held=~updated | faulty, faulty=faulty)
-        observation = current.pop("observation") | self._camera_entries(updated & ~faulty)
-        return observation, {"engine_fault": faulty.copy(), **current}
+        The physics is that of as many calls of `step`; observations, rewards and resets are left out, so the periods
+        must lie inside one episode. Call `reset` or `step` before and after as usual.
 
-    def _privileged_sections(self, readings: dict[str, Reading]) -> Sections:
-        clean = {key: reading.values for key, reading in readings.items()}
-        batch = self._simulation.batch
-        privileged = {entry.key: entry.read(batch, clean).astype(np.float32) for entry in self.robot.privileged}
-        return {"privileged": privileged, "clean": clean}
+        Args:
+            actions: [lane, T, num_actions] in [-1, 1], with T at least 1.
+            names: of `time`, `qpos`, `qvel`, `ctrl` and the engine's sensors; None: all.
 
-    def _camera_entries(self, lanes: np.ndarray) -> Arrays:
-        entries: Arrays = {}
-        for stream in self._observed_streams:
-            stream.capture(self._simulation.batch, lanes, self._ticks)
-            entries |= stream.observe(self._ticks)
-        return entries
+        Raises:
+            ResetNeeded: a lane holds no running episode.
+            ValueError: actions of another shape, or more of them than the episode has left.
+        """
+        action = np.asarray(actions, np.float64)
+        self._check_collectable(action)
+        record = self._world.collect(np.clip(action, -1.0, 1.0), names)
+        self._ticks += action.shape[1]
+        self._pending_reset = ~record.valid[:, -1] | (self._ticks >= self._episode_ticks)
+        return record
+
+    def _check_collectable(self, action: np.ndarray) -> None:
+        if self._world.is_new or self._pending_reset.any():
+            raise ResetNeeded("got collect() on lanes without a running episode; fix: call reset() first")
+        lanes, num_actions = self.action_space.shape or (0, 0)
+        if action.ndim != 3 or action.shape[::2] != (lanes, num_actions) or not action.shape[1]:
+            raise ValueError(f"got actions of shape {action.shape}, expected ({lanes}, T, {num_actions})")
+        left = self._episode_ticks - int(self._ticks.max())
+        if action.shape[1] > left:
+            raise ValueError(f"got {action.shape[1]} actions, expected at most the {left} that the episode has left")
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Return one frame uint8 [height, width, 3] per lane, drawn now; None without render_mode."""
-        if not self._render_streams:
+        if self._render_rig is None:
             return None
-        return tuple(self._render_streams[0].draw(self._simulation.batch, np.arange(self.num_envs)))
+        return tuple(self._render_rig.draw(self._simulation.batch, np.arange(self.num_envs)))
 
     def get_state(self) -> dict[str, Any]:
         """Return everything the future depends on: NumPy arrays, and JSON-able entries for the rest.
 
         `set_state` on an environment built with the same arguments, then the same actions, gives the same bits.
         """
-        state: dict[str, Any] = {"identity": self._identity(), "random": self._random.get_state()}
-        state |= self._simulation.get_state()
-        state |= {"ticks": self._ticks.copy(), "pending_reset": self._pending_reset.copy()}
-        state |= self._last.get_state()
-        for stream in self._observed_streams:
-            state |= stream.get_state()
-        return state
+        own = {"identity": self._identity(), "ticks": self._ticks.copy(), "pending_reset": self._pending_reset.copy()}
+        return own | self._world.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore what `get_state` returned.
@@ -230,39 +247,27 @@ class BatchVectorEnv(VectorEnv):
         """
         if state["identity"] != self._identity():
             raise ValueError(f"got a state of {state['identity']}, expected one of {self._identity()}")
-        self._random.set_state(state["random"])
-        self._simulation.set_state(state)
+        self._world.set_state(state)
         self._ticks[...] = state["ticks"]
         self._pending_reset = np.array(state["pending_reset"], bool)
-        self._last.set_state(state)
-        for stream in self._observed_streams:
-            stream.set_state(state)
 
     def _identity(self) -> dict[str, Any]:
         return {
             "robot": self.robot.name,
             "num_envs": self.num_envs,
             "episode_ticks": self._episode_ticks,
+            "action_repeat": self.robot.action_repeat,
+            "sensors": list(self.metadata["sensors"]),
+            "distractors": self._world.distractors.options,
             "privileged": self._privileged,
-            "cameras": bool(self._observed_streams),
             "camera_backend": self.camera_backend,
+            "camera_preset": self._camera_preset,
         }
 
     def close_extras(self, **kwargs: Any) -> None:
         """Free graphics resources."""
-        for stream in self._observed_streams + self._render_streams:
-            stream.close()
-
-
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"got {name}={count}, expected at least 1")
-
-
-def _check_render_mode(render_mode: str | None) -> None:
-    if render_mode not in (None, "rgb_array"):
-        raise ValueError(f"got render_mode={render_mode!r}, expected None or 'rgb_array'")
+        for rig in self._rigs():
+            rig.close()
 
 
 def _reset_mask(options: dict[str, Any] | None, num_lanes: int) -> np.ndarray:

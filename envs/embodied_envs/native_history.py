@@ -9,6 +9,8 @@ gather; `mj_readSensor` would need an mjData and a call per lane and sample. The
 # (MuJoCo ships no type stubs)
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
@@ -19,28 +21,48 @@ _HEADER = 2  # time last due, slot of the newest sample
 
 
 class NativeHistory:
-    """One engine sensor's ring, read for all lanes at once."""
+    """The rings of one engine sensor, or of several with equal timing, read for all lanes at once."""
 
-    def __init__(self, batch: Batch, sensor: str) -> None:
-        """Find the ring of `sensor`; it must have been built with nsample > 0."""
+    def __init__(self, batch: Batch, sensors: Sequence[str]) -> None:
+        """Find the rings.
+
+        Args:
+            batch: the simulation.
+            sensors: names of engine sensors of equal dimension, nsample and interval, declared one after the other.
+
+        Raises:
+            ValueError: a sensor keeps no history, or the rings do not lie side by side.
+        """
         model = batch.model
-        index = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, sensor)
-        self._num_rows = int(model.sensor_history[index, 0])
-        self._dim = int(model.sensor_dim[index])
-        start = int(model.sensor_historyadr[index])
-        stop = start + _HEADER + self._num_rows * (1 + self._dim)
-        self._ring = batch.bind("history")[:, start:stop]
+        indices = [mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, name) for name in sensors]
+        self.num_samples, self._dim = int(model.sensor_history[indices[0], 0]), int(model.sensor_dim[indices[0]])
+        ring_size = _HEADER + self.num_samples * (1 + self._dim)
+        start = int(model.sensor_historyadr[indices[0]])
+        expected = start + ring_size * np.arange(len(indices))
+        if self.num_samples < 1 or not np.array_equal(model.sensor_historyadr[indices], expected):
+            raise ValueError(f"got engine sensors {list(sensors)}, expected histories of equal size, side by side")
+        rings = batch.bind("history")[:, start : start + ring_size * len(indices)]
+        self._rings = rings.reshape(batch.nsim, len(indices), ring_size)
+        samples = self._rings[:, :, _HEADER + self.num_samples :]
+        self._samples = samples.reshape(batch.nsim, len(indices), self.num_samples, self._dim)
+        assert np.shares_memory(self._samples, rings), "a live view of the state, not a copy"
         self._lanes = np.arange(batch.nsim)[:, None]
-        self._offsets = np.arange(1, self._num_rows + 1)
+        self._offsets = np.arange(1, self.num_samples + 1)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return capture times in s [lane, row] and samples [lane, row, dim], oldest first."""
-        newest = self._ring[:, 1].astype(np.int64)
-        slots = (newest[:, None] + self._offsets) % self._num_rows
-        times = self._ring[:, _HEADER : _HEADER + self._num_rows]
-        samples = self._ring[:, _HEADER + self._num_rows :].reshape(-1, self._num_rows, self._dim)
-        return times[self._lanes, slots], samples[self._lanes, slots]
+        """Return capture times in s [lane, row] and samples [lane, row, sensor * dim], oldest first."""
+        slots, times = self.times()
+        return times, self.samples(slots)
+
+    def times(self, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ring's slots and their capture times in s, both [lane, row], oldest first; or some rows'."""
+        slots = (self._rings[:, 0, 1].astype(np.int64)[:, None] + self._offsets[rows]) % self.num_samples
+        return slots, self._rings[self._lanes, 0, _HEADER + slots]
+
+    def samples(self, slots: np.ndarray) -> np.ndarray:
+        """Return the samples in slots [lane, row], as [lane, row, sensor * dim]."""
+        return self._samples[self._lanes, :, slots].reshape(*slots.shape, -1)
 
     def mean(self) -> np.ndarray:
-        """Return the mean over the ring of a scalar sensor [lane]; the order of the slots does not matter."""
-        return self._ring[:, _HEADER + self._num_rows :].mean(axis=1)
+        """Return the mean over the ring of scalar sensors [lane, sensor]; the order of the slots does not matter."""
+        return self._samples[:, :, :, 0].mean(axis=2)

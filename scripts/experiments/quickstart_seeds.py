@@ -61,7 +61,7 @@ def run_seed(config: Config, path: Path, seed: int, runs_dir: str) -> Row:
         "recipe": config.name,
         "seed": seed,
         "config_hash": hash_without_seed(config),
-        "code_hash": code_hash(),
+        "code_hash": code_hash("embodied_ssl", "envs"),
         "config": dataclasses.asdict(config) | {"seed": seed},
         "versions": summary["versions"],
         "hardware": hardware(config),
@@ -70,10 +70,10 @@ def run_seed(config: Config, path: Path, seed: int, runs_dir: str) -> Row:
     }
 
 
-def code_hash() -> str:
+def code_hash(*folders: str) -> str:
     """Return a digest of the sources that a result depends on: rows of other code are not mixed with it."""
     digest = hashlib.sha256()
-    for folder in ("embodied_ssl", "envs"):
+    for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -86,7 +86,7 @@ def hash_without_seed(config: Config) -> str:
 
 def rows_of(path: Path, config: Config) -> list[Row]:
     """Return the newest row of every seed of ``config`` and the present code, by seed."""
-    wanted = (hash_without_seed(config), code_hash())
+    wanted = (hash_without_seed(config), code_hash("embodied_ssl", "envs"))
     newest = {row["seed"]: row for row in read_rows(path) if (row["config_hash"], row.get("code_hash")) == wanted}
     return [newest[seed] for seed in sorted(newest)]
 

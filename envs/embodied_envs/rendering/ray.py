@@ -1,95 +1,123 @@
 """Frames by ray casting, without any graphics library: works in every container, the same pixels everywhere.
 
-All lanes that need a frame are cast in one threaded `Batch.ray` call. Geoms are shaded by colour and normal. The ground
-is the plane z = 0 (geom group 1 by convention), met in closed form and painted as a checker of world coordinates, so
-that a moving robot sees it pass.
+All lanes that need a frame are cast in one threaded `Batch.ray` call. Geoms are shaded by colour and normal; textures,
+shadows, transparency, sites and tendons are not drawn. The ground is painted as a checker, so that a moving robot sees
+it pass. In geom group 1, by convention, it is the plane z = 0, which is met in closed form and has no edge.
 """
 
 # pyright: reportAttributeAccessIssue=false
 # (MuJoCo ships no type stubs)
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
+from embodied_envs.rendering.ray_camera import RayCamera
+from embodied_envs.rendering.ray_ground import GroundHits, checker, ground_among, meet_ground
+from embodied_envs.rendering.ray_paint import RayPaint
+from embodied_envs.rendering.view import GROUND_GROUP, MAX_DRAWN_GROUP, Frames, View
+
 __all__ = ["RayRenderer"]
 
-GROUND_GROUP = 1
-CELL_M = 0.5
-GROUND = np.array([90.0, 102.0, 84.0], np.float32)
-GROUND_CONTRAST = np.array([50.0, 51.0, 44.0], np.float32)  # light cells are GROUND + contrast, dark ones minus
-SKY = np.array([0.0, 0.0, 0.0], np.float32)
-LIGHT = np.array([-0.25, -0.50, 0.83], np.float32)  # unit vector towards the light
-AMBIENT = 0.45
-FAR_M = 12.0  # contrast fades to 0 there: farther cells are smaller than a pixel and would only flicker
 _LANES_PER_CHUNK = 8  # keeps the shading arrays inside the processor's cache
+_DTYPES = {"rgb": np.uint8, "depth": np.float32, "segmentation": np.uint8}
+_CHANNELS = {"rgb": 3, "depth": 1, "segmentation": 1}
 
 
 class RayRenderer:
-    """Casts one camera's rays in many lanes at once."""
+    """Casts the rays of its cameras in many lanes at once."""
 
-    def __init__(self, model: mujoco.MjModel, camera: str, height: int, width: int) -> None:
-        """Prepare the camera's ray directions and the geoms' colours."""
-        self._camera = model.camera(camera).id
-        self._shape = (height, width, 3)
-        self._rays = _camera_rays(float(model.cam_fovy[self._camera]), height, width)
-        self._colours = np.vstack([_geom_colours(model), SKY])  # geom -1, a miss, is the last row
-        self._groups = np.ones(mujoco.mjNGROUP, np.uint8)
-        self._groups[GROUND_GROUP] = 0
+    def __init__(self, model: mujoco.MjModel, views: Sequence[View], hide_ground: bool = False) -> None:
+        """Prepare the cameras' rays and the geoms' colours."""
+        self._model, self._hide_ground = model, hide_ground
+        self._cameras = {view: RayCamera(model, view) for view in views}
+        self._paint = RayPaint(model)
+        self._groups = np.zeros(mujoco.mjNGROUP, np.uint8)
+        self._groups[: MAX_DRAWN_GROUP + 1] = 1
+        ground = self._paint.ground_geom
+        self._is_by_convention = ground is not None and model.geom_group[ground] == GROUND_GROUP
+        if self._is_by_convention:
+            self._groups[GROUND_GROUP] = 0
 
-    def render(self, batch: Batch, lanes: np.ndarray) -> np.ndarray:
-        """Return frames uint8 [lane in lanes, height, width, 3] of the lanes' present positions."""
-        frames = np.empty((len(lanes), *self._shape), np.uint8)
+    def render(
+        self, batch: Batch, lanes: np.ndarray, views: Sequence[View], with_background: bool = False
+    ) -> list[Frames]:
+        """Return one `Frames` per view, see `view.Renderer`."""
         for name in ("cam_xpos", "cam_xmat"):
             batch.bind(name)  # a field is filled only by calls made after it was bound
         # After a step the camera pose is one substep old; this stage computes it anew and leaves the state alone.
         batch.forward(lanes, stage=mujoco.mjtStage.mjSTAGE_POS)
+        self._paint.attach(batch)
+        return [self._render_view(batch, lanes, view, with_background) for view in views]
+
+    def _render_view(self, batch: Batch, lanes: np.ndarray, view: View, with_background: bool) -> Frames:
+        shape = (len(lanes), view.height * view.width)
+        values = np.empty((*shape, _CHANNELS[view.kind]), _DTYPES[view.kind])
+        background = np.empty(shape, bool) if with_background and view.kind == "rgb" else None
         for start in range(0, len(lanes), _LANES_PER_CHUNK):
             chunk = slice(start, start + _LANES_PER_CHUNK)
-            frames[chunk] = self._render_chunk(batch, lanes[chunk]).reshape(-1, *self._shape)
-        return frames
+            self._render_chunk(
+                batch, lanes[chunk], view, values[chunk], None if background is None else background[chunk]
+            )
+        size = (len(lanes), view.height, view.width)
+        return Frames(values.reshape(*size, -1), None if background is None else background.reshape(size))
 
-    def _render_chunk(self, batch: Batch, lanes: np.ndarray) -> np.ndarray:
-        origin = batch.bind("cam_xpos")[lanes, self._camera][:, None, :]
-        pose = batch.bind("cam_xmat")[lanes, self._camera].reshape(-1, 3, 3)
-        directions = self._rays @ pose.transpose(0, 2, 1)
-        distance, geom, normal = batch.ray(origin, directions, geomgroup=self._groups, ids=lanes, normal=True)
-        pixels = self._shade(geom, normal)
-        _paint_ground(pixels, origin, directions, np.where(geom < 0, np.inf, distance))
-        return pixels
+    def _render_chunk(
+        self, batch: Batch, lanes: np.ndarray, view: View, values: np.ndarray, background: np.ndarray | None
+    ) -> None:
+        """Fill values [lane, pixel, channel] and background [lane, pixel]."""
+        origin, directions, cosine = self._cameras[view].cast(batch, lanes)
+        is_rgb = view.kind == "rgb"
+        distance, geom, *normal = batch.ray(origin, directions, geomgroup=self._groups, ids=lanes, normal=is_rgb)
+        ground = self._ground(origin, directions, distance, geom)
+        if ground is not None and is_rgb and self._hide_ground:
+            geom, ground = np.where(ground.seen, -1, geom), None
+        if is_rgb:
+            values[...] = self._colours(lanes, geom, normal[0], ground)
+        elif view.kind == "depth":
+            values[:, :, 0] = _depth(distance, geom, ground, cosine)
+        else:
+            values[:, :, 0] = _bodies(self._model, geom, ground)
+        if background is not None:
+            background[...] = (geom < 0) if ground is None else (geom < 0) & ~ground.seen
 
-    def _shade(self, geom: np.ndarray, normal: np.ndarray) -> np.ndarray:
-        """Return Lambert-shaded colours [lane, pixel, 3] float32; misses show the sky."""
-        facing = np.maximum(normal.astype(np.float32) @ LIGHT, 0.0)
-        return self._colours[geom] * (AMBIENT + (1.0 - AMBIENT) * facing)[:, :, None]
+    def _ground(
+        self, origin: np.ndarray, directions: np.ndarray, distance: np.ndarray, geom: np.ndarray
+    ) -> GroundHits | None:
+        if self._paint.ground_geom is None:
+            return None
+        if self._is_by_convention:
+            return meet_ground(origin, directions, np.where(geom < 0, np.inf, distance))
+        return ground_among(origin, directions, distance, geom == self._paint.ground_geom)
+
+    def _colours(
+        self, lanes: np.ndarray, geom: np.ndarray, normal: np.ndarray, ground: GroundHits | None
+    ) -> np.ndarray:
+        """Return colours [lane, pixel, 3] float32 in 0..255."""
+        pixels = self._paint.shade(lanes, geom, normal)
+        if ground is not None:
+            tint, colours = self._paint.ground_tint(lanes), checker(ground)
+            pixels[ground.seen] = colours if tint is None else colours * tint[ground.lane]
+        return np.minimum(pixels, 255.0) if self._paint.may_glare else pixels
 
     def close(self) -> None:
         """Do nothing: there are no graphics resources."""
 
 
-def _camera_rays(fovy_deg: float, height: int, width: int) -> np.ndarray:
-    """Return unit ray directions [pixel, 3] in the camera frame (x right, y up, looking along -z), top row first."""
-    half = np.tan(np.deg2rad(fovy_deg) / 2.0)
-    rows = half * (1.0 - 2.0 * (np.arange(height) + 0.5) / height)
-    columns = half * (width / height) * (2.0 * (np.arange(width) + 0.5) / width - 1.0)
-    y, x = np.meshgrid(rows, columns, indexing="ij")
-    rays = np.stack([x, y, -np.ones_like(x)], axis=-1).reshape(-1, 3)
-    return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+def _depth(distance: np.ndarray, geom: np.ndarray, ground: GroundHits | None, cosine: np.ndarray) -> np.ndarray:
+    """Return metres along the optical axis [lane, pixel], infinite where nothing is."""
+    along_ray = np.where(geom < 0, np.inf, distance)
+    if ground is not None:
+        along_ray[ground.seen] = ground.distance_m
+    return along_ray * cosine
 
 
-def _geom_colours(model: mujoco.MjModel) -> np.ndarray:
-    return 255.0 * model.geom_rgba[:, :3].astype(np.float32)
-
-
-def _paint_ground(pixels: np.ndarray, origin: np.ndarray, directions: np.ndarray, occluder_m: np.ndarray) -> None:
-    """Paint the checker in place where a ray meets z = 0 before `occluder_m` [lane, pixel]."""
-    height, slope = origin[:, :, 2], directions[:, :, 2]
-    seen = (slope < 0.0) & (height > 0.0) & (height < -slope * occluder_m)
-    seen_lane, _ = np.nonzero(seen)
-    seen_directions = directions[seen]
-    distance = -height[seen_lane, 0] / seen_directions[:, 2]
-    points = origin[seen_lane, 0, :2] + distance[:, None] * seen_directions[:, :2]
-    odd = np.floor(points / CELL_M).sum(axis=1) % 2.0
-    contrast = (1.0 - 2.0 * odd) * np.maximum(1.0 - distance / FAR_M, 0.0)
-    pixels[seen] = GROUND + contrast.astype(np.float32)[:, None] * GROUND_CONTRAST
+def _bodies(model: mujoco.MjModel, geom: np.ndarray, ground: GroundHits | None) -> np.ndarray:
+    """Return body numbers [lane, pixel]; 0 for the world and nothing."""
+    bodies = np.append(model.geom_bodyid, 0)[geom]
+    if ground is not None:
+        bodies[ground.seen] = 0
+    return bodies

@@ -15,7 +15,8 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from embodied_envs.robots.robot_spec import Privileged, Readings, RobotSpec
+from embodied_envs.robots.parts import add_ground, add_light, add_touch_site, new_spec
+from embodied_envs.robots.robot_spec import Privileged, Readings, RobotSpec, Step
 from embodied_envs.sensors import Camera, HistoryMean, HistoryRows, Qpos, Sensor
 
 __all__ = ["ROBOT", "build_runner"]
@@ -62,36 +63,14 @@ def _leg(bend_m: float) -> tuple[_Segment, ...]:
 
 def build_runner() -> mujoco.MjSpec:
     """Return the model's specification: robot, ground, camera, sensors."""
-    spec = mujoco.MjSpec()
-    spec.compiler.degree = False
-    spec.option.timestep = TIMESTEP_S
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    _add_world(spec)
+    spec = new_spec(TIMESTEP_S)
+    add_ground(spec)
+    add_light(spec)
     torso = _add_torso(spec)
     _add_leg(spec, torso, "back", -HIP_X_M, _leg(0.10), (0.95, 0.55, 0.15, 1.0))
     _add_leg(spec, torso, "front", HIP_X_M, _leg(-0.08), (0.25, 0.55, 0.95, 1.0))
     _add_imu(spec)
     return spec
-
-
-def _add_world(spec: mujoco.MjSpec) -> None:
-    dark, light = [0.16, 0.20, 0.16], [0.55, 0.60, 0.50]
-    spec.add_texture(
-        name="ground", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
-        rgb1=dark, rgb2=light, width=64, height=64,
-    )  # fmt: skip
-    # One texture repeat is two by two cells: one repeat per metre gives cells of half a metre.
-    material = spec.add_material(name="ground", texrepeat=[2, 2], texuniform=True)
-    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "ground"
-    # Endless in x, 12 m wide in the picture: endless in both costs ten times the drawing time. Contact knows no edge.
-    # priority: the ground's friction alone decides, so one number per lane is the friction of the episode.
-    spec.worldbody.add_geom(
-        name="ground", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 12, 1], material="ground", priority=1,
-        friction=[0.9, 0.005, 0.0001], group=1,
-    )  # fmt: skip
-    spec.worldbody.add_light(
-        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=[0, 0, 4], dir=[0.3, 0.6, -1], diffuse=[0.6, 0.6, 0.6]
-    )
 
 
 def _add_torso(spec: mujoco.MjSpec) -> mujoco.MjsBody:
@@ -166,10 +145,7 @@ def _add_touch(spec: mujoco.MjSpec, foot: mujoco.MjsBody, name: str, segment: _S
         name=name, type=mujoco.mjtGeom.mjGEOM_CAPSULE, fromto=[0, 0, 0, end[0], 0, end[1]],
         size=[segment.radius_m + 0.01, 0, 0], group=4,
     )  # fmt: skip
-    sensor = spec.add_sensor(
-        name=name, type=mujoco.mjtSensor.mjSENS_TOUCH, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=name
-    )
-    sensor.nsample = round(1.0 / (CONTROL_HZ * TIMESTEP_S))  # one slot a substep: the mean is over one control period
+    add_touch_site(spec, name, round(1.0 / (CONTROL_HZ * TIMESTEP_S)))  # the mean is over one control period
 
 
 def _add_imu(spec: mujoco.MjSpec) -> None:
@@ -199,10 +175,10 @@ def reset_lane(batch: Batch, lane: int, generator: np.random.Generator) -> None:
     batch.expand("body_inertia")[lane, payload] = model.body_inertia[payload] * mass_kg
 
 
-def forward_reward(before: np.ndarray, after: np.ndarray, action: np.ndarray, period_s: float) -> np.ndarray:
+def forward_reward(step: Step) -> np.ndarray:
     """Return mean forward speed in m/s minus the action's cost, [lane]."""
-    speed = (after[:, 0] - before[:, 0]) / period_s
-    return speed - ACTION_COST * np.square(action).sum(axis=1)
+    speed = (step.batch.bind("qpos")[:, 0] - step.qpos_before[:, 0]) / step.period_s
+    return speed - ACTION_COST * np.square(step.action).sum(axis=1)
 
 
 def _root_vel(batch: Batch, clean: Readings) -> np.ndarray:
@@ -243,15 +219,17 @@ _ROWS = round(IMU_HZ / CONTROL_HZ)
 
 ROBOT = RobotSpec(
     name="Runner",
+    summary="Planar two-legged runner with six torque motors on a boom; rewarded for its forward speed.",
     build=build_runner,
     control_hz=CONTROL_HZ,
+    episode_ticks=300,
     sensors=(
         Sensor("joint_pos", "joint", "rad", CONTROL_HZ, (NUM_JOINTS,), 0.03, -3.2, 3.2, Qpos(ROOT_DOFS, NUM_JOINTS)),
         Sensor(
             "accelerometer", "imu", "m/s^2", IMU_HZ, (_ROWS, 2), 1.0, -160.0, 160.0,
-            HistoryRows("accelerometer", (0, 2)),
+            HistoryRows(("accelerometer",), (0, 2)),
         ),
-        Sensor("gyro", "imu", "rad/s", IMU_HZ, (_ROWS, 1), 0.3, -36.0, 36.0, HistoryRows("gyro", (1,))),
+        Sensor("gyro", "imu", "rad/s", IMU_HZ, (_ROWS, 1), 0.3, -36.0, 36.0, HistoryRows(("gyro",), (1,))),
         Sensor(
             "touch", "touch", "N", CONTROL_HZ, (2,), 0.02 * BODY_WEIGHT_N, 0.0, 2000.0,
             HistoryMean(("back_touch", "front_touch")),
