@@ -194,3 +194,17 @@ def test_geoms_of_every_kind_from_above(backend):
     assert not bodies.values[0, 26:34, 26:34].any()
     assert rgb.background is not None
     assert not rgb.background.any()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_frame_does_not_depend_on_the_frame_before(make, backend):
+    """The endless ground and the headlight follow the camera that is drawn, not the last one."""
+    simulation = _simulation(3)
+    simulation.qpos[:, 0] = [0.0, 1.3, 7.7]
+    simulation.batch.forward()
+    renderer, alone = make(backend, simulation), make(backend, simulation)
+    together = renderer.render(simulation.batch, np.arange(3), [RGB])[0].values
+    for lane in (1, 2, 0):
+        np.testing.assert_array_equal(
+            alone.render(simulation.batch, np.array([lane]), [RGB])[0].values[0], together[lane]
+        )

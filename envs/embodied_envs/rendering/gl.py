@@ -93,11 +93,13 @@ class GlRenderer:
     def _draw(self, target: _Target, row: int) -> None:
         model, scene, view = self._lane.model, self._scene, target.view
         with self._without_ground(view.kind == "rgb"):
-            # Not mjv_updateCamera for a second view: the endless ground is centred on the camera it is drawn for.
+            # Updating a scene places endless ground and headlight by the camera that the scene holds. Without this, the
+            # one of the frame before: a lane's pixels would depend on the lane drawn before it.
+            camera = self._cameras[view.camera]
+            mujoco.mjv_updateCamera(model, self._lane.data, camera, scene)
             mujoco.mjv_updateScene(
-                model, self._lane.data, self._options[view.kind], None, self._cameras[view.camera],
-                mujoco.mjtCatBit.mjCAT_ALL, scene,
-            )  # fmt: skip
+                model, self._lane.data, self._options[view.kind], None, camera, mujoco.mjtCatBit.mjCAT_ALL, scene
+            )
         scene.flags[:] = self._flags[view.kind]
         if target.depth is not None:
             scene.flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = 0  # the sky would have a depth

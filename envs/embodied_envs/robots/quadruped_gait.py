@@ -19,25 +19,25 @@ _PHASE_RAD = np.array([0.0, np.pi, np.pi, 0.0])  # diagonal pairs step together
 _RAMP_S = 0.5
 
 
-def scripted_action(tick_time_s: float | np.ndarray) -> np.ndarray:
+def scripted_action(time_s: float | np.ndarray) -> np.ndarray:
     """Return the trot's action at an episode's time, which walks forward at about the target speed.
 
     Args:
-        tick_time_s: seconds since the episode's start, any shape [...] (one number, or one per lane).
+        time_s: seconds since the episode's start, any shape [...] (one number, or one per lane).
 
     Returns:
         Actions in [-1, 1], float32 [..., 12].
     """
-    return trot(tick_time_s, TROT)
+    return trot(time_s, TROT)
 
 
-def trot(tick_time_s: float | np.ndarray, parameters: np.ndarray) -> np.ndarray:
+def trot(time_s: float | np.ndarray, parameters: np.ndarray) -> np.ndarray:
     """Return the action [..., 12] of a trot with `parameters` [..., 8], in the order of `TROT`.
 
     A hip swings as a cosine; while it swings forward (sine > 0) the knee bends and lifts the foot. Amplitudes grow from
     zero over the first half second.
     """
-    time_s = np.asarray(tick_time_s, np.float64)[..., None]
+    time_s = np.asarray(time_s, np.float64)[..., None]
     step_hz, swing, lift, front_hip, hind_hip, front_knee, hind_knee, abduction = np.split(parameters, 8, axis=-1)
     phase = 2.0 * np.pi * step_hz * time_s + _PHASE_RAD
     ramp = np.clip(time_s / _RAMP_S, 0.0, 1.0)
