@@ -90,7 +90,8 @@ def score(
     Args:
         predictions: ``(n, T)`` for each draw of labels; R2 is averaged over draws.
         targets: the truth, on test episodes only.
-        averaged: groups that enter ``mean``; the others are only reported.
+        averaged: groups that enter ``mean``; the others are only reported. A target that never changes in the test
+            episodes has no R2 and is left out, and so is a group of such targets.
         generator: source of the bootstrap.
         num_resamples: bootstrap resamples.
 
@@ -101,11 +102,18 @@ def score(
     columns = [targets.columns(group) for group in averaged]
 
     def mean_over_groups(scores: np.ndarray) -> np.ndarray:
-        return np.mean([np.nanmean(scores[:, group], axis=1) for group in columns], axis=0)
+        return _mean_of_known(np.stack([_mean_of_known(scores[:, group]) for group in columns], axis=1))
 
     scores = sums.r2()
     resampled = sums.r2(resample_episodes(len(sums.count), num_resamples, generator))
-    groups = {group: float(np.nanmean(scores[0, targets.columns(group)])) for group in targets.groups}
+    groups = {group: float(_mean_of_known(scores[:1, targets.columns(group)])[0]) for group in targets.groups}
     per_target = dict(zip(targets.names, scores[0].tolist(), strict=True))
     interval = percentile_interval(mean_over_groups(resampled))
     return ProbeScore(float(mean_over_groups(scores)[0]), interval, groups, per_target)
+
+
+def _mean_of_known(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the last axis of what is not NaN, ``(...)``; NaN where nothing is known."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0.0).sum(axis=-1) / known.sum(axis=-1)
