@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -32,11 +32,12 @@ class Line:
     repeats: int = 0
     spread: tuple[float, float] | None = None
     reason: str | None = None
+    versions: dict[str, str] = field(default_factory=lambda: installed_versions())
 
     def to_json(self) -> str:
         """Return the line with machine and versions."""
         record = {name: value for name, value in vars(self).items() if value is not None or name == "value"}
-        return json.dumps(record | {"machine": machine(), "versions": versions()})
+        return json.dumps(record | {"machine": machine()})
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores"
 
 
-def versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """Return Python's version and those of the packages that matter and are installed."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:

@@ -5,14 +5,18 @@
 `ours` observes every sensor; `ours_with_probe_targets` also gives privileged and noise-free readings in `info`, as by
 default. `raw_batch` is `Batch.step` of the same model, per-lane fields and sensors included, controls already in place.
 Cameras are off (see render.py). CPU time counts all threads and worker processes. dm_control, beside which the control
-suite's tasks are measured, needs an environment of its own: peers/dm_control_sim.py.
+suite's tasks are measured, needs an environment of its own, whose Python `--dm-control-python` names; see
+peers/dm_control_sim.py.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -24,9 +28,11 @@ from measure import Line, in_turn, show, unavailable
 from embodied_envs.batch_vector_env import BatchVectorEnv
 from embodied_envs.robots import ROBOTS
 from embodied_envs.robots.robot_spec import RobotSpec
+from embodied_envs.suite import SUITE
 
 BENCH, RATE, CPU = "sim", "env_steps_per_s", "cpu_us_per_step"
 NUM_ACTIONS_AHEAD = 64
+PEER = Path(__file__).parent / "peers" / "dm_control_sim.py"
 MOST_RECORDED = 300
 
 
@@ -38,6 +44,9 @@ class Options:
     lanes: tuple[int, ...] = (1, 8, 64, 256)
     robots: tuple[str, ...] = tuple(ROBOTS)
     half_cheetah: bool = True
+    tasks: tuple[str, ...] = tuple(SUITE)
+    task_lanes: tuple[int, ...] = (1, 64)
+    dm_control_python: str | None = None
     repeats: int = 5
     seconds: float = 1.0
 
@@ -111,6 +120,21 @@ def half_cheetah_lines(lanes: int, options: Options) -> Iterator[Line]:
         envs.close()
 
 
+def dm_control_lines(task: str, lanes: int, options: Options) -> Iterator[Line]:
+    """Let the real suite measure the same case in its own environment."""
+    case = f"{task}/{lanes}"
+    if options.dm_control_python is None:
+        yield unavailable(BENCH, case, "dm_control", RATE, "1/s", "no --dm-control-python was given")
+        return
+    command = [options.dm_control_python, str(PEER), "--json", "--tasks", task, "--lanes", str(lanes)]
+    command += ["--repeats", str(options.repeats), "--seconds", str(options.seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for text in done.stdout.splitlines():
+        record = json.loads(text)
+        record.pop("machine")
+        yield Line(**record | {"spread": tuple(record["spread"])} if "spread" in record else record)
+
+
 def measure(options: Options) -> Iterator[Line]:
     """Yield every line."""
     for name in options.robots:
@@ -119,6 +143,10 @@ def measure(options: Options) -> Iterator[Line]:
     if options.half_cheetah:
         for lanes in options.lanes:
             yield from half_cheetah_lines(lanes, options)
+    for task in options.tasks:
+        for lanes in options.task_lanes:
+            yield from robot_lines(task, lanes, options)
+            yield from dm_control_lines(task, lanes, options)
 
 
 if __name__ == "__main__":
