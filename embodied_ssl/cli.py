@@ -77,7 +77,7 @@ def _run(words: list[str]) -> int:
         return 0
     if words[0] not in COMMANDS:
         raise ConfigError(f"unknown command {words[0]!r}; {nearest(words[0], COMMANDS)}")
-    if words[0] in ("envs", "view") and "" not in sys.path:
+    if "" not in sys.path:
         sys.path.append("")  # a user's own env or policy module may lie in the working directory
     return COMMANDS[words[0]](words[1:])
 
@@ -148,11 +148,15 @@ def _envs(words: list[str]) -> int:
 
     check = "--check" in words
     words = [word for word in words if word != "--check"]
+    if words and words[0].startswith("--"):
+        raise ConfigError(f"envs takes an env's id first, got {words[0]}; `embodied-ssl envs` lists them")
     kwargs = parse_kwargs(words[1:])
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
-    if check and not words:
-        raise ConfigError("envs --check takes an id, got nothing; `embodied-ssl envs` lists them")
-    if not words or words[0].endswith(":"):
+    is_list = not words or words[0].endswith(":")
+    if is_list and (check or kwargs):
+        got = words[0] if words else "nothing"
+        raise ConfigError(f"envs {'--check' if check else '--KEY VALUE'} takes an id, got {got}; `envs` lists them")
+    if is_list:
         console.print(list_page(words[0][:-1] if words else None))
     else:
         console.print(check_page(words[0], kwargs) if check else show_page(words[0], kwargs))
@@ -188,6 +192,8 @@ def _number(options: dict[str, str | None], name: str, kind: type, default: floa
 
 def _take(words: list[str], option: str) -> str | None:
     """Remove ``option VALUE`` (or ``option=VALUE``) from ``words`` and return the value."""
+    if sum(word == option or word.startswith(f"{option}=") for word in words) > 1:
+        raise ConfigError(f"{option} is given twice; keep one")
     for index, word in enumerate(words):
         if word.startswith(f"{option}="):
             return words.pop(index).partition("=")[2]

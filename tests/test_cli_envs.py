@@ -79,6 +79,24 @@ def test_view_writes_and_names_its_files(tmp_path, capsys):
         (["view", "--seconds", "3"], "view takes an env's id first"),
         (["view", "Runner", "--seconds", "long"], "--seconds is 'long', expected a number"),
         (["view", "Runner", "--seconds", "0"], "seconds is 0.0, expected a positive number"),
+        *(
+            (["view", "Runner", f"--seconds={seconds}"], f"seconds is {seconds}, expected a positive number")
+            for seconds in ("inf", "nan", "-1.0", "4000.0")
+        ),
+        (["view", "Pendulum-v1", "--seed", "-1"], "seed is -1, expected a whole number of at least 0"),
+        (["view", "Runner", "--seed", "1", "--seed=2"], "--seed is given twice"),
+        (["view", "Runner", "--policy", "a:"], "policy is 'a:', expected module:function"),
+        (["view", "Pendulum-v1", "--g", "far"], "step of 'Pendulum-v1' raises TypeError"),
+        (["view", "Ant-v5", "--reset_noise_scale", "x"], "reset of 'Ant-v5' raises"),
+        (["view", ".:X"], "'.' is no module's name"),
+        (["envs", "Runner", "--camera_kind", "rgb"], "did you mean 'camera_kinds'?"),
+        (["envs", "Ant-v5", "--fram_skip", "3"], "did you mean 'frame_skip'?"),  # a keyword of its base class
+        (["envs", "Ant-v5", "--xml_file", "no.xml"], "OSError: File"),
+        (["envs", "Runner", "--robot", "3"], "with env.kwargs {'robot': 3}"),
+        (["envs", "Runner", "--num_envs", "3"], "env.kwargs has num_envs=3"),
+        (["envs", "Pendulum-v1", "--g", "far", "--check"], "step with 3 lanes raises TypeError"),
+        (["envs", "--camera_px", "3"], "envs takes an env's id first, got --camera_px"),
+        (["envs", "embodied_envs:", "--check"], "envs --check takes an id, got embodied_envs:"),
         (["view", "Runner", "--seed", "1.5"], "--seed is '1.5', expected a whole number"),
         (["view", "Runner", "--policy"], "--policy takes random, zero or module:function, got nothing"),
         (["view", "Runner", "--policy", "still"], "no policy is called 'still'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from embodied_ssl.errors import RunError
 from embodied_ssl.sources.env_card import EnvCard, SensorCard
 from embodied_ssl.sources.nested import flat_observation
 from embodied_ssl.sources.rows import to_host
@@ -85,18 +87,28 @@ def record(env: VectorEnv, card: EnvCard, policy: Policy, num_ticks: int, seed: 
     """Play `num_ticks` actions from a seeded reset and keep lane 0.
 
     Raises:
-        SpecError: the env breaks its own spec, or the policy returns another shape.
+        SpecError: the env breaks its own spec.
+        RunError: the env raises, as it may for its arguments or for actions of another shape.
     """
     maker = TickMaker(env)
-    observation, info = env.reset(seed=seed)
+    observation, info = _asked(card.id, "reset", lambda: env.reset(seed=seed))
     recorder, tick_s = _Recorder(card), 1.0 / card.control_hz
     recorder.take(maker.reset(observation, info), observation)
     for _ in range(num_ticks):
         action = policy(env, observation, info, np.full(env.num_envs, recorder.episode_ticks * tick_s))
-        observation, reward, terminated, truncated, info = env.step(action)
+        returned = _asked(card.id, "step", functools.partial(env.step, action))
+        observation, reward, terminated, truncated, info = returned
         for tick in maker.step(action, observation, reward, terminated, truncated, info):
             recorder.take(tick, observation)
     return recorder.finish()
+
+
+def _asked(env_id: str, what: str, call: Callable[[], Any]) -> Any:
+    """Return what the env answers; whatever it raises becomes one line."""
+    try:
+        return call()
+    except Exception as error:
+        raise RunError(f"{what} of {env_id!r} raises {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 class _Recorder:

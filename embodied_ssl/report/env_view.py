@@ -17,6 +17,9 @@ from embodied_ssl.report.view_policies import view_policy
 from embodied_ssl.sources.env_card import env_card
 from embodied_ssl.sources.envs import make_env
 
+MAX_SECONDS = 3600.0
+"""All rows are kept in memory until the pictures are drawn."""
+
 
 def record_env(
     env_id: str, kwargs: Mapping[str, Any], seconds: float, seed: int = 0, policy: str = "random"
@@ -26,16 +29,19 @@ def record_env(
     Args:
         env_id: Gymnasium id.
         kwargs: of the env's constructor.
-        seconds: how long, at least one tick.
-        seed: of the env and of random actions.
+        seconds: how long, above 0 and at most `MAX_SECONDS`; at least one tick is played.
+        seed: at least 0; of the env and of random actions.
         policy: see `view_policies.view_policy`.
 
     Raises:
-        ConfigError: the env, its arguments or the policy do not exist, or `seconds` is not positive.
+        ConfigError: the env, its arguments or the policy do not exist, or `seconds` or `seed` is out of range.
         SpecError: the env has no stream form.
+        RunError: the env raises while it is played.
     """
-    if not seconds > 0:
-        raise ConfigError(f"seconds is {seconds}, expected a positive number")
+    if not 0 < seconds <= MAX_SECONDS:
+        raise ConfigError(f"seconds is {seconds}, expected a positive number of at most {MAX_SECONDS:g}")
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}, expected a whole number of at least 0")
     act = view_policy(policy, seed)
     env = make_env(EnvConfig(id=env_id, kwargs=dict(kwargs)), num_lanes=1)
     try:

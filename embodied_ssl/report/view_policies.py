@@ -50,9 +50,11 @@ def _bounds(env: VectorEnv) -> tuple[np.ndarray, np.ndarray]:
 
 def _load(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise ConfigError(f"policy is {name!r}, expected module:function")
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError) as error:
         raise ConfigError(f"policy {name!r} cannot be loaded: {' '.join(str(error).split())}") from error
     if not callable(function):
         raise ConfigError(f"policy {name!r} is a {type(function).__name__}, expected a function")
@@ -60,7 +62,11 @@ def _load(name: str) -> Callable[..., Any]:
 
 
 def _called_by_name(function: Callable[..., Any], name: str) -> Policy:
-    asked = [p.name for p in inspect.signature(function).parameters.values() if p.default is inspect.Parameter.empty]
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError as error:  # some functions written in C
+        raise ConfigError(f"policy {name!r} does not name its parameters; allowed: {', '.join(ARGUMENTS)}") from error
+    asked = [p.name for p in parameters if p.default is inspect.Parameter.empty]
     for argument in asked:
         if argument not in ARGUMENTS:
             raise ConfigError(f"policy {name!r} asks for {argument!r}; {nearest(argument, ARGUMENTS)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -10,7 +11,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from embodied_ssl.errors import SpecError
-from embodied_ssl.sources.env_play import Played, autoreset_mode, play, random_actions
+from embodied_ssl.sources.env_play import Played, autoreset_mode, play, play_on, random_actions
 from embodied_ssl.sources.env_rows import check_arrays, check_companions, latest_gap, measured_rate
 from embodied_ssl.sources.nested import flat_observation, flat_spaces
 from embodied_ssl.sources.simulation import stream_spec
@@ -32,7 +33,7 @@ def check_stream_env(make_env: MakeEnv, num_lanes: int = 3, num_ticks: int = 200
     its own does not depend on the other lanes; actions out of bounds do not crash.
 
     Args:
-        make_env: makes the env with a given number of lanes; called three times, each env is closed.
+        make_env: makes the env with a given number of lanes; called a few times, each env is closed.
         num_lanes: at least 1.
         num_ticks: actions played; episodes that end within them show how the env resets.
         seed: of the env and of the actions.
@@ -156,7 +157,7 @@ def _check_seed(make_env: MakeEnv, actions: np.ndarray, ticks: Sequence[Played],
         replayed = play(env, again, seed)
     finally:
         env.close()
-    where = _first_difference(ticks, replayed, slice(None))
+    where = _first_difference(ticks, replayed)
     if where:
         raise SpecError(
             f"the same seed and actions give another {where}; fix: draw everything from generators that reset(seed=) "
@@ -166,32 +167,66 @@ def _check_seed(make_env: MakeEnv, actions: np.ndarray, ticks: Sequence[Played],
 
 
 def _check_lanes(make_env: MakeEnv, num_lanes: int, num_ticks: int, seed: int) -> str:
-    """Play one lane's seed alone and as one of several."""
-    tables = []
+    """Play the first lane alone too, its neighbour and the last beside lanes of other seeds and actions.
+
+    Those two keep their place, as lanes may differ by place: robots or tasks of several kinds side by side.
+    """
     seeds = [seed + 100 + lane for lane in range(num_lanes)]
-    for lanes in (num_lanes, 1):
-        env = make_env(lanes)
+    env = make_env(num_lanes)
+    try:
         try:
-            played = play(env, random_actions(env, num_ticks, seed), seeds[:lanes])
-            tables.append([tick for tick in played if tick.active[0]])
+            returned = env.reset(seed=seeds)  # pyright: ignore[reportArgumentType]  (one seed per lane)
         except (TypeError, ValueError, gym.error.Error, AssertionError):
             return "lanes alone and together: not checked, reset takes no list of seeds"
-        finally:
-            env.close()
-    where = _first_difference(tables[0], tables[1], slice(0, 1))
-    if where:
-        raise SpecError(f"lane 0 with the same seed gives another {where} beside other lanes; lanes must not interact")
+        actions, others = random_actions(env, num_ticks, seed), random_actions(env, num_ticks, seed + 1)
+        together = play_on(env, actions, returned)
+    finally:
+        env.close()
+    for lane in sorted({0, min(1, num_lanes - 1), num_lanes - 1}):
+        changed, mixed = [one + num_lanes for one in seeds], others.copy()
+        changed[lane], mixed[:, lane] = seeds[lane], actions[:, lane]
+        shown = slice(0, 1) if lane == 0 else slice(None)
+        again = _played(make_env, mixed[:, shown], changed[shown])
+        where = _first_difference(_of_lane(together, lane), _of_lane(again, lane))
+        if where:
+            raise SpecError(
+                f"lane {lane} with the same seed gives another {where} beside other lanes; lanes must not interact"
+            )
     return "lanes alone and together: same bits"
 
 
-def _first_difference(ticks: Sequence[Played], others: Sequence[Played], lanes: slice) -> str | None:
-    """Return what differs first in some lanes, None if nothing does."""
+def _played(make_env: MakeEnv, actions: np.ndarray, seeds: list[int]) -> list[Played]:
+    env = make_env(len(seeds))
+    try:
+        return play(env, actions, seeds)
+    finally:
+        env.close()
+
+
+def _of_lane(ticks: Sequence[Played], lane: int) -> list[Played]:
+    """Return what `_first_difference` compares of one lane's ticks."""
+    part = slice(lane, lane + 1)
+    return [
+        replace(
+            tick,
+            observation={key: values[part] for key, values in tick.observation.items()},
+            reward=None if tick.reward is None else tick.reward[part],
+            terminated=tick.terminated[part],
+            truncated=tick.truncated[part],
+        )
+        for tick in ticks
+        if tick.active[lane]
+    ]
+
+
+def _first_difference(ticks: Sequence[Played], others: Sequence[Played]) -> str | None:
+    """Return what differs first, None if nothing does."""
     for number, (tick, other) in enumerate(zip(ticks, others, strict=False)):
         pairs: dict[str, tuple[Any, Any]] = {
             f"observation {key!r}": (values, other.observation[key]) for key, values in tick.observation.items()
         }
         pairs |= {name: (getattr(tick, name), getattr(other, name)) for name in ("reward", "terminated", "truncated")}
         for name, (one, two) in pairs.items():
-            if one is not None and not np.array_equal(one[lanes], two[lanes], equal_nan=one.dtype.kind == "f"):
+            if one is not None and not np.array_equal(one, two, equal_nan=one.dtype.kind == "f"):
                 return f"{name} at tick {number}"
     return None

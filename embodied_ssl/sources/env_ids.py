@@ -69,7 +69,9 @@ def _home(spec: EnvSpec) -> str:
 
 
 def _import(module: str) -> None:
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise ConfigError(f"{module!r} is no module's name; envs are called module:id, such as {EnvConfig().id}")
     try:
         importlib.import_module(module)
-    except ImportError as error:
+    except (ImportError, SyntaxError) as error:
         raise ConfigError(f"module {module!r} cannot be imported: {' '.join(str(error).split())}") from error

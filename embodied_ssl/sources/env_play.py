@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,10 +76,17 @@ def play(env: VectorEnv, actions: np.ndarray, seed: int | list[int]) -> list[Pla
     """Reset and play actions (T, N, ...).
 
     Raises:
-        SpecError: the env overwrites what it returned before, or returns something that is no tick.
+        SpecError: the env raises, overwrites what it returned before, or returns something that is no tick.
     """
+    with _no_error(env, "reset"):
+        # Gymnasium takes one seed per lane.
+        returned = env.reset(seed=seed)  # pyright: ignore[reportArgumentType]
+    return play_on(env, actions, returned)
+
+
+def play_on(env: VectorEnv, actions: np.ndarray, returned: Any) -> list[Played]:
+    """Play actions (T, N, ...) after a reset that returned `returned`; raises what `play` raises."""
     mode, never = autoreset_mode(env), np.zeros(env.num_envs, bool)
-    returned = env.reset(seed=seed)  # pyright: ignore[reportArgumentType]  (Gymnasium takes one seed per lane)
     if not (isinstance(returned, tuple) and len(returned) == 2):
         raise SpecError(f"reset returns {type(returned).__name__}, expected (observation, info)")
     shown = flat_observation(returned[0])
@@ -90,11 +98,22 @@ def play(env: VectorEnv, actions: np.ndarray, seed: int | list[int]) -> list[Pla
         elif mode == AutoresetMode.DISABLED and ticks[-1].ended.any():
             shown, first = _reset_ended(env, ticks[-1])
             ticks.append(first)
-        returned = env.step(action)
+        with _no_error(env, "step"):
+            returned = env.step(action)
         _check_untouched(shown, ticks[-1].observation)
         shown = flat_observation(returned[0])
         ticks.append(_tick(env, returned, is_first, mode))
     return ticks
+
+
+@contextmanager
+def _no_error(env: VectorEnv, what: str) -> Iterator[None]:
+    """Turn whatever the env raises into one line."""
+    try:
+        yield
+    except Exception as error:
+        lanes = "1 lane" if env.num_envs == 1 else f"{env.num_envs} lanes"
+        raise SpecError(f"{what} with {lanes} raises {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def _copied(table: Mapping[str, Any]) -> Table:
@@ -103,7 +122,8 @@ def _copied(table: Mapping[str, Any]) -> Table:
 
 def _reset_ended(env: VectorEnv, last: Played) -> tuple[Mapping[str, Any], Played]:
     """Reset the lanes that ended; return the observation as the env gave it, and the tick."""
-    observation, _ = env.reset(options={"reset_mask": last.ended})
+    with _no_error(env, "reset of some lanes"):
+        observation, _ = env.reset(options={"reset_mask": last.ended})
     shown, never = flat_observation(observation), np.zeros(env.num_envs, bool)
     return shown, Played(_copied(shown), None, never, never, last.ended, last.ended)
 

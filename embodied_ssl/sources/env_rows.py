@@ -22,19 +22,29 @@ def check_arrays(observation: Table, spaces: dict[str, gym.Space], num_lanes: in
         raise SpecError(f"{where}: keys {odd} are in the observation or in its space, not in both")
     for key, space in spaces.items():
         values = observation[key]
-        assert isinstance(space, gym.spaces.Box), "stream_spec has checked the sensors"
         expected = (num_lanes, *(space.shape or ()))
         if values.shape != expected or values.dtype != space.dtype:
             raise SpecError(
                 f"{where}: {key!r} is {values.shape} {values.dtype}, expected {expected} {space.dtype}; fix the space "
                 "or the array"
             )
-        bad = ~((values >= space.low) & (values <= space.high))
+        low, high = _limits(space)
+        bad = ~((values >= low) & (values <= high))
         if bad.any():
-            value = float(values[bad][0])
             raise SpecError(
-                f"{where}: {key!r} holds {value:g}, expected [{np.min(space.low):g}, {np.max(space.high):g}]"
+                f"{where}: {key!r} holds {float(values[bad][0]):g}, expected [{np.min(low):g}, {np.max(high):g}]"
             )
+
+
+def _limits(space: gym.Space) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and largest legal values; validity flags may be a MultiBinary or a Discrete space."""
+    if isinstance(space, gym.spaces.Box):
+        return space.low, space.high
+    if isinstance(space, gym.spaces.Discrete):
+        return space.start, space.start + space.n - 1
+    if isinstance(space, gym.spaces.MultiBinary):
+        return np.zeros(space.shape, space.dtype), np.ones(space.shape, space.dtype)
+    raise SpecError(f"got {space}, expected a Box, or MultiBinary for validity")
 
 
 def check_companions(observation: Table, spec: StreamSpec, num_lanes: int, where: str) -> None:

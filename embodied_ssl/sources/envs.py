@@ -7,6 +7,7 @@ from gymnasium.vector import VectorEnv
 
 from embodied_ssl.config import EnvConfig
 from embodied_ssl.errors import ConfigError, RunError
+from embodied_ssl.sources.env_mistakes import refusal
 
 
 def backend_of(env: VectorEnv) -> str:
@@ -30,13 +31,15 @@ def make_env(config: EnvConfig, num_lanes: int, camera_backend: str | None = Non
         RunError: the recorded env or back end cannot be had here; pixels of another one differ.
     """
     kwargs = dict(config.kwargs)
+    if "num_envs" in kwargs:
+        raise ConfigError(f"env.kwargs has num_envs={kwargs['num_envs']!r}; training sets lanes by env.num_lanes")
     if camera_backend not in (None, "none"):
         kwargs["camera_backend"] = camera_backend
     try:
         env = gym.make_vec(config.id, num_envs=num_lanes, **kwargs)
-    except (gym.error.Error, ImportError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # any env, any type: all it was given are the user's id and arguments
         kind = ConfigError if camera_backend is None else RunError
+        reason = refusal(error, config.id)
         raise kind(f"env.id is {config.id!r} with env.kwargs {kwargs}: {reason}") from error
     if camera_backend is not None and backend_of(env) != camera_backend:
         env.close()

@@ -12,6 +12,7 @@ bytes a lane, are copied to the host, which decides where rows are stored.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -146,7 +147,8 @@ class TickMaker:
             reward: ``(N,)``; one that is not finite counts as 0 and is counted.
             terminated: ``(N,)`` bool.
             truncated: ``(N,)`` bool.
-            info: needed under ``SAME_STEP`` for ``final_obs``.
+            info: needed under ``SAME_STEP`` for ``final_obs``; lanes that ended because their simulator broke are
+                marked in ``engine_fault`` (N,): what they observed are no readings.
         """
         if not self._begun:
             raise SpecError("observe() before reset(); fix: stream.reset(*env.reset())")
@@ -169,7 +171,7 @@ class TickMaker:
         is_first = self._ended if self._mode == AutoresetMode.NEXT_STEP else np.zeros(self.num_lanes, bool)
         tick = self._tick(lanes, observation, outcome, is_first=is_first.copy())
         self._ended = ended
-        return [tick]
+        return [_without_broken(tick, info or {}) if ended.any() else tick]
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the clocks of an exact resume."""
@@ -246,3 +248,11 @@ class TickMaker:
         table: Mapping[str, Any], key: str, lanes: np.ndarray, shape: tuple[int, ...], default: np.ndarray
     ) -> np.ndarray:
         return to_host(table[key])[lanes].reshape(shape) if key in table else default
+
+
+def _without_broken(tick: Tick, info: Mapping[str, Any]) -> Tick:
+    """Return the tick of all lanes without the rows of lanes whose simulator broke."""
+    if "engine_fault" not in info:
+        return tick
+    intact = ~to_host(info["engine_fault"]).astype(bool)[:, None]
+    return dataclasses.replace(tick, fresh={name: fresh & intact for name, fresh in tick.fresh.items()})

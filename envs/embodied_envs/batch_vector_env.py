@@ -15,6 +15,7 @@ from mujoco.batch import Batch
 from embodied_envs import robot_options
 from embodied_envs.camera_rig import CameraRig
 from embodied_envs.distractors import make_distractors
+from embodied_envs.nearest import nearest
 from embodied_envs.rendering import resolve_backend
 from embodied_envs.robots import load_robot
 from embodied_envs.robots.robot_spec import RobotSpec
@@ -32,7 +33,8 @@ class BatchVectorEnv(VectorEnv):
 
     An episode's last observation is returned as an ordinary step with `terminated` or `truncated` set; the next `step`
     resets that lane, ignoring its action, with reward 0. A lane whose physics breaks is truncated alone: it repeats its
-    previous readings with `.valid` 0 and reward 0, and `info["engine_fault"]` is set.
+    previous readings, where they have one with `.valid` 0, and reward 0; `info["engine_fault"]` is set, and cameras
+    keep their last frame.
 
     Info of `reset` and `step`: `engine_fault` bool [lane]; unless `privileged=False` also `privileged` (simulator state
     for probes, see `metadata["privileged"]`) and `clean` (noise-free readings under the observation's keys).
@@ -81,7 +83,7 @@ class BatchVectorEnv(VectorEnv):
         Raises:
             ValueError: a value outside the ranges above, or a back end that does not work here.
         """
-        robot_options.check_counts(num_envs=num_envs, episode_ticks=1 if episode_ticks is None else episode_ticks)
+        robot_options.check_counts(num_envs=num_envs, episode_ticks=episode_ticks, num_threads=num_threads or None)
         robot_options.check_render_mode(render_mode)
         known = robot_options.with_action_repeat(load_robot(robot) if isinstance(robot, str) else robot, action_repeat)
         self.robot = robot_options.with_cameras(known, cameras, camera_kinds, camera_px)
@@ -210,9 +212,9 @@ class BatchVectorEnv(VectorEnv):
         """
         action = np.asarray(actions, np.float64)
         self._check_collectable(action)
-        record = self._world.collect(np.clip(action, -1.0, 1.0), names)
+        record, ended = self._world.collect(np.clip(action, -1.0, 1.0), self._ticks, names)
         self._ticks += action.shape[1]
-        self._pending_reset = ~record.valid[:, -1] | (self._ticks >= self._episode_ticks)
+        self._pending_reset = ended | (self._ticks >= self._episode_ticks)
         return record
 
     def _check_collectable(self, action: np.ndarray) -> None:
@@ -246,7 +248,7 @@ class BatchVectorEnv(VectorEnv):
             ValueError: the state comes from an environment that was built differently.
         """
         if state["identity"] != self._identity():
-            raise ValueError(f"got a state of {state['identity']}, expected one of {self._identity()}")
+            raise ValueError(_difference(state["identity"], self._identity()))
         self._world.set_state(state)
         self._ticks[...] = state["ticks"]
         self._pending_reset = np.array(state["pending_reset"], bool)
@@ -257,12 +259,16 @@ class BatchVectorEnv(VectorEnv):
             "num_envs": self.num_envs,
             "episode_ticks": self._episode_ticks,
             "action_repeat": self.robot.action_repeat,
-            "sensors": list(self.metadata["sensors"]),
+            "sensors": {key: list(space.shape or ()) for key, space in self._spaces().items()},
             "distractors": self._world.distractors.options,
             "privileged": self._privileged,
             "camera_backend": self.camera_backend,
             "camera_preset": self._camera_preset,
         }
+
+    def _spaces(self) -> Mapping[str, spaces.Space]:
+        assert isinstance(self.single_observation_space, spaces.Dict)
+        return self.single_observation_space.spaces
 
     def close_extras(self, **kwargs: Any) -> None:
         """Free graphics resources."""
@@ -271,7 +277,16 @@ class BatchVectorEnv(VectorEnv):
 
 
 def _reset_mask(options: dict[str, Any] | None, num_lanes: int) -> np.ndarray:
+    for name in options or {}:
+        if name != "reset_mask":
+            raise ValueError(f"got reset option {name!r}; {nearest(name, ['reset_mask'])}")
     mask = np.asarray((options or {}).get("reset_mask", np.ones(num_lanes, bool)))
     if mask.shape != (num_lanes,) or mask.dtype != bool:
         raise ValueError(f"got a reset_mask of shape {mask.shape} and type {mask.dtype}, expected ({num_lanes},) bool")
     return mask
+
+
+def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    """Return the line that says how the environment of a state differs from this one."""
+    names = [name for name in ours if theirs.get(name) != ours[name]]
+    return "; ".join(f"got a state with {name} {theirs.get(name)}, expected one of {ours[name]}" for name in names)

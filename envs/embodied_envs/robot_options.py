@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from embodied_envs.nearest import nearest
 from embodied_envs.robots.robot_spec import RobotSpec
 from embodied_envs.sensors import CAMERA_KINDS, Camera, Sensor
@@ -25,11 +27,11 @@ _KIND_CHANNELS = {"rgb": 3, "depth": 1, "segmentation": 1}
 _KIND_UNITS = {"rgb": "intensity", "depth": "m", "segmentation": "1"}
 
 
-def check_counts(**counts: int) -> None:
-    """Raise ValueError for a count below 1."""
+def check_counts(**counts: int | None) -> None:
+    """Raise ValueError for a count that is not a whole number of at least 1; None stands for a default."""
     for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"got {name}={count}, expected at least 1")
+        if count is not None and (not isinstance(count, int | np.integer) or count < 1):
+            raise ValueError(f"got {name}={count!r}, expected a whole number of at least 1")
 
 
 def check_render_mode(render_mode: str | None) -> None:
@@ -85,6 +87,7 @@ def with_cameras(
     for kind in kinds:
         if kind not in CAMERA_KINDS:
             raise ValueError(f"got camera kind {kind!r}; {nearest(kind, CAMERA_KINDS)}")
+    check_counts(camera_px=size_px)
     if size_px is not None and size_px < 8:
         raise ValueError(f"got camera_px={size_px}, expected at least 8")
     if cameras and not kinds:
@@ -120,8 +123,7 @@ def with_action_repeat(robot: RobotSpec, repeat: int) -> RobotSpec:
     Raises:
         ValueError: less than 1, or a robot with sensors that do not sample at the control rate.
     """
-    if repeat < 1:
-        raise ValueError(f"got action_repeat={repeat}, expected at least 1")
+    check_counts(action_repeat=repeat)
     if repeat == 1:
         return robot
     other = [sensor.key for sensor in robot.sensors if sensor.rate_hz != robot.control_hz]

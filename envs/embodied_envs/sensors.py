@@ -89,7 +89,8 @@ class Camera:
     Attributes:
         camera: the camera's name in the model.
         kind: rgb: uint8 (height, width, 3); depth: float32 (height, width, 1), metres along the optical axis, clipped
-            to the sensor's `high`; segmentation: uint8 (height, width, 1), body number, 0 for the world and nothing.
+            to the sensor's `high`; segmentation: uint8 (height, width, 1), body number, 0 for nothing and for the world
+            with its fixed scenery.
     """
 
     camera: str

@@ -26,7 +26,7 @@ class Substeps:
     Attributes:
         values: name -> [lane, S, ...]: time in s, qpos, qvel, ctrl at the end of a substep; every engine sensor [lane,
             S, dim] as computed during it, that is for the state at its start.
-        valid: mask [lane, S]; false from the substep in which a lane's physics broke.
+        valid: mask [lane, S]; false in the control period in which a lane's physics broke, and after it or a failure.
     """
 
     values: dict[str, np.ndarray]
@@ -41,7 +41,7 @@ def record_fields() -> tuple[Any, ...]:
 def split_substeps(
     model: mujoco.MjModel,
     records: Sequence[dict[Any, np.ndarray]],
-    faults: Sequence[np.ndarray],
+    invalid: Sequence[np.ndarray],
     names: Sequence[str] | None,
 ) -> Substeps:
     """Join the records of several control periods and name the sensors.
@@ -49,7 +49,7 @@ def split_substeps(
     Args:
         model: the model.
         records: per period, field -> [lane, substep, ...].
-        faults: per period, mask [lane] of lanes that broke in it.
+        invalid: per period, mask [lane] of lanes whose record means nothing.
         names: state fields and engine sensors to return; None: all.
 
     Raises:
@@ -61,8 +61,7 @@ def split_substeps(
     for name in names or ():
         if name not in values:
             raise ValueError(f"got record name {name!r}; {nearest(name, values)}")
-    intact = ~np.logical_or.accumulate(np.stack(faults, axis=1), axis=1)
-    valid = np.repeat(intact, records[0][_TIME].shape[1], axis=1)
+    valid = np.repeat(~np.stack(invalid, axis=1), records[0][_TIME].shape[1], axis=1)
     return Substeps({name: values[name] for name in names or values}, valid)
 
 

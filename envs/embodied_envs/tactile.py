@@ -22,6 +22,7 @@ What to mind:
 # (MuJoCo ships no type stubs)
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -171,7 +172,7 @@ def tactile_sensor(
         rate_hz: images per second, as given to `add_tactile_skin`.
         control_hz: observations per second; an image has a leading axis of rows only if the skin is faster.
     """
-    images = max(1, round(rate_hz / control_hz))
+    images = max(1, math.ceil(rate_hz / control_hz - 1e-9))
     rows = (images,) if rate_hz > control_hz else ()
     return Sensor(
         key, "tactile", "mm, cm/s, cm/s", rate_hz, (*rows, *shape, 3), noise_std=0.02, low=0.0, high=MAX_DEPTH_MM,

@@ -51,6 +51,7 @@ class World:
         batch = self.simulation.batch
         self._suite = SensorSuite(robot.sensors, batch, robot.control_hz)
         self.random = LaneRandom(num_lanes)
+        self.distractors.meet(robot)
         self.distractors.attach(batch, tuple(observed), robot.control_hz)
         self.rig = CameraRig(observed, self.simulation.model, num_lanes, robot.control_hz)
         self._last = LastReadings()
@@ -100,17 +101,26 @@ class World:
             return np.zeros(self._num_lanes, bool)
         return self.robot.terminated(self.simulation.batch)
 
-    def collect(self, actions: np.ndarray, names: Sequence[str] | None) -> Substeps:
-        """Play `actions` [lane, T, num_actions] in all lanes and return every substep."""
-        everyone = np.ones(self._num_lanes, bool)
-        records, faults = [], []
-        for action in actions.transpose(1, 0, 2):
+    def collect(
+        self, actions: np.ndarray, ticks: np.ndarray, names: Sequence[str] | None
+    ) -> tuple[Substeps, np.ndarray]:
+        """Play `actions` [lane, T, num_actions] from the episode ticks [lane] on; cameras fire as in `observe`.
+
+        Returns:
+            Every substep, and the mask [lane] of lanes that broke or failed on the way.
+        """
+        everyone, ended = np.ones(self._num_lanes, bool), np.zeros(self._num_lanes, bool)
+        records, invalid = [], []
+        for number, action in enumerate(actions.transpose(1, 0, 2), start=1):
             self.distractors.step(everyone, self.random.distractions)
             for _ in range(self.robot.action_repeat):
                 record, faulty = self.simulation.record(everyone, action, record_fields())
+                ended |= faulty
                 records.append(record)
-                faults.append(faulty)
-        return split_substeps(self.simulation.model, records, faults, names)
+                invalid.append(ended.copy())
+            ended |= self.failed()
+            self.rig.capture(self.simulation.batch, ~ended, ticks + number, self.random.cameras)
+        return split_substeps(self.simulation.model, records, invalid, names), ended
 
     def observe(self, ticks: np.ndarray, updated: np.ndarray, faulty: np.ndarray) -> tuple[Arrays, dict[str, Any]]:
         """Return observation and info; lanes not updated, and faulty ones, repeat what they last returned.

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 
+from embodied_envs.batch_vector_env import BatchVectorEnv
+
 
 def test_collect_is_the_physics_of_step(make_envs, actions):
     collected, stepped = make_envs(3, episode_ticks=40), make_envs(3, episode_ticks=40)
@@ -58,3 +60,27 @@ def test_unknown_names_and_shapes_are_refused(make_envs, actions):
         envs.collect(actions[:2, :2].transpose(1, 0, 2), names=["gyr"])
     with pytest.raises(ValueError, match=r"expected \(2, T, 6\)"):
         envs.collect(actions[0, :2])
+
+
+def test_cameras_fire_as_in_step(make_envs, actions):
+    """After a collection the held frame is the one that stepping would have left, and so is its age."""
+    collected, stepped = (make_envs(2, cameras=True, episode_ticks=40) for _ in range(2))
+    for envs in (collected, stepped):
+        envs.reset(seed=0)
+    collected.collect(actions[:18, :2].transpose(1, 0, 2))
+    for action in actions[:18, :2]:
+        stepped.step(action)
+    a, b = (envs.step(actions[18, :2])[0] for envs in (collected, stepped))
+    for key in ("camera", "camera.age_s"):
+        np.testing.assert_array_equal(a[key], b[key])
+    assert collected.observation_space.contains(a)
+
+
+def test_a_fall_ends_the_record():
+    envs = BatchVectorEnv("Quadruped", 2, cameras=False, num_threads=1)
+    envs.reset(seed=0)
+    envs.batch.bind("qpos")[1, 3:7] = [0.0, 1.0, 0.0, 0.0]  # on its back
+    valid = envs.collect(np.zeros((2, 3, 12))).valid
+    assert valid[0].all()
+    assert valid[1].tolist() == [True] * 4 + [False] * 8
+    assert (envs.step(np.zeros((2, 12)))[1][1]) == 0.0  # the reset of that lane

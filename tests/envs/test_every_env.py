@@ -18,7 +18,8 @@ ARGUMENTS: dict[str, Any] = {"camera_backend": "ray", "episode_ticks": EPISODE_T
 
 
 @pytest.fixture(autouse=True)
-def _installed(env_id):
+def _installed(request):
+    env_id = request.node.callspec.params["env_id"] if hasattr(request.node, "callspec") else ""
     if env_id.startswith("DMC/"):
         pytest.importorskip("dm_control", reason="the control suite's models come with the extra `dmc`")
 
@@ -70,6 +71,18 @@ def test_own_contract(env_id):
     assert "same seed, same bits" in report
     assert "lanes alone and together: same bits" in report
     assert int(report.split("NEXT_STEP: ")[1].split()[0]) >= 2 * num_lanes
+
+
+def test_own_contract_on_warp():
+    """Warp has no seeds of single lanes, so lanes are not compared; its other tests lie in `tests/envs/warp`."""
+    pytest.importorskip("mujoco_warp", reason="needs the extra `warp`")
+    arguments = {"device": "cpu", "cameras": False, "episode_ticks": EPISODE_TICKS}
+    report = check_stream_env(
+        lambda lanes: gym.make_vec("embodied_envs:Warp/Runner-v0", num_envs=lanes, **arguments), 2, 2 * EPISODE_TICKS
+    )
+    assert "same seed, same bits" in report
+    assert "NEXT_STEP: 2 episode ends" in report
+    assert "reset takes no list of seeds" in report
 
 
 class OneValueArrays(gym.ObservationWrapper):

@@ -48,3 +48,11 @@ def test_a_state_of_other_lanes_is_refused(make_envs):
     source.reset(seed=0)
     with pytest.raises(ValueError, match="expected one of"):
         target.set_state(source.get_state())
+
+
+def test_a_state_of_other_pictures_says_what_differs(make_envs):
+    source, target = (make_envs(2, cameras=True, camera_px=px) for px in (16, 32))
+    source.reset(seed=0)
+    with pytest.raises(ValueError, match=r"'camera': \[16, 16, 3\].*expected one of") as caught:
+        target.set_state(source.get_state())
+    assert "episode_ticks" not in str(caught.value)

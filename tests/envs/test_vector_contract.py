@@ -131,3 +131,5 @@ def test_misuse_is_refused(make_envs):
         envs.reset(seed=[1, 2, 3])
     with pytest.raises(ValueError, match="reset_mask"):
         envs.reset(options={"reset_mask": np.ones(3, bool)})
+    with pytest.raises(ValueError, match="did you mean 'reset_mask'"):
+        envs.reset(options={"reset_masks": np.ones(2, bool)})

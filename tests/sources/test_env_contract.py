@@ -8,74 +8,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from counting_env import make_counting
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector import AutoresetMode
+from honest_env import HonestEnv
 
 from embodied_ssl.errors import SpecError
 from embodied_ssl.sources.env_contract import check_stream_env
-
-EPISODE_TICKS = 9
-
-
-class HonestEnv(VectorEnv):
-    """Control at 10 Hz; `fast` samples at 30 Hz and `slow` at 5 Hz, of a random walk per lane that actions push."""
-
-    def __init__(self, num_envs: int) -> None:
-        self.num_envs = num_envs
-        self.metadata: dict[str, Any] = {
-            "autoreset_mode": AutoresetMode.NEXT_STEP,
-            "control_hz": 10.0,
-            "sensors": {"fast": {"rate_hz": 30.0}, "slow": {"rate_hz": 5.0}},
-        }
-        box = gym.spaces.Box
-        self.single_observation_space = gym.spaces.Dict(
-            {
-                "fast": box(-100, 100, (3, 2), np.float32),
-                "fast.age_s": box(0, 1, (3,), np.float32),
-                "fast.valid": box(0, 1, (3,), np.int8),
-                "slow": box(-100, 100, (1,), np.float32),
-                "slow.age_s": box(0, 1, (), np.float32),
-            }
-        )
-        self.single_action_space = box(-1, 1, (2,), np.float32)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-
-    def reset(self, *, seed: Any = None, options: Any = None):
-        seeds = [seed + lane for lane in range(self.num_envs)] if isinstance(seed, int) else seed
-        self.generators = [np.random.default_rng(one) for one in seeds]
-        self.ticks, self.walk = np.zeros(self.num_envs, int), np.zeros((self.num_envs, 2))
-        self.ended = np.zeros(self.num_envs, bool)
-        self.held = np.zeros((self.num_envs, 1), np.float32)
-        self.start(np.ones(self.num_envs, bool))
-        return self.observe(), {}
-
-    def start(self, lanes: np.ndarray) -> None:
-        self.ticks[lanes] = 0
-        for lane in np.flatnonzero(lanes):
-            self.walk[lane] = self.generators[lane].normal(size=2)
-
-    def step(self, actions: np.ndarray):
-        resetting = self.ended
-        moves = np.stack([generator.normal(size=2) for generator in self.generators])
-        self.walk = np.clip(self.walk + np.where(resetting[:, None], 0, moves + np.clip(actions, -1, 1)), -99, 99)
-        self.ticks = self.ticks + 1
-        self.start(resetting)
-        reward = np.where(resetting, 0.0, self.walk[:, 0])
-        self.ended = self.ticks >= EPISODE_TICKS
-        return self.observe(), reward, np.zeros(self.num_envs, bool), self.ended.copy(), {}
-
-    def observe(self) -> dict[str, np.ndarray]:
-        due = self.ticks % 2 == 0
-        self.held = np.where(due[:, None], self.walk[:, :1], self.held).astype(np.float32)
-        age_s = np.tile(np.array([2 / 30, 1 / 30, 0], np.float32), (self.num_envs, 1))
-        return {
-            "fast": np.repeat(self.walk[:, None], 3, axis=1).astype(np.float32),
-            "fast.age_s": age_s,
-            "fast.valid": (age_s <= self.ticks[:, None] / 10 + 1e-6).astype(np.int8),
-            "slow": self.held.copy(),
-            "slow.age_s": (self.ticks % 2 / 10).astype(np.float32),
-        }
 
 
 class Changed(HonestEnv):
@@ -172,6 +109,16 @@ def of_the_neighbour(env, observation, reward, info):
     return reward
 
 
+def copied_to_lane_1(env, observation, reward, info):
+    observation["slow"][1:2] = observation["slow"][0]
+    return reward
+
+
+def copied_to_the_last(env, observation, reward, info):
+    observation["slow"][-1] = observation["slow"][0]
+    return reward
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -186,6 +133,8 @@ def of_the_neighbour(env, observation, reward, info):
         (wrong_mode, r"'final_obs', which belongs to SAME_STEP; metadata declares NEXT_STEP"),
         (reward_at_reset, r"earns a reward in the step that resets it"),
         (of_no_seed, r"another observation 'slow' at tick 1; fix: draw everything from generators"),
+        (copied_to_lane_1, r"lane 1 with the same seed gives another observation 'slow'"),
+        (copied_to_the_last, r"lane 2 with the same seed gives another observation 'slow'"),
         (of_the_neighbour, r"lane 0 with the same seed gives another observation 'slow'"),
     ],
 )
@@ -226,9 +175,23 @@ class Fragile(HonestEnv):
         return super().step(actions)
 
 
+class NeverAlone(HonestEnv):
+    def step(self, actions):
+        if self.num_envs == 1:
+            raise ValueError("needs\nneighbours")
+        return super().step(actions)
+
+
+class Broken(HonestEnv):
+    def reset(self, *, seed=None, options=None):
+        raise AssertionError("no start")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (NeverAlone, r"step with 1 lane raises ValueError: needs neighbours"),
+        (Broken, r"reset with 3 lanes raises AssertionError: no start"),
         (Overwriting, r"step overwrites the observation 'fast' it returned before"),
         (ActsAtReset, r"ignore actions in steps that reset a lane"),
         (Undeclared, r"metadata\['autoreset_mode'\] is None, expected"),

@@ -75,8 +75,8 @@ class Background(Distractor):
         """Put the video where nothing was drawn."""
         shown = self._frame()
         for picture, empty, lane in zip(frames, background, lanes.tolist(), strict=True):
-            video = self._bank.video(int(self._video[lane]), *picture.shape[:2])
-            np.copyto(picture, video[shown[lane]], where=empty[:, :, None])
+            frame = self._bank.frame(int(self._video[lane]), int(shown[lane]), *picture.shape[:2])
+            np.copyto(picture, frame, where=empty[:, :, None])
 
     def get_state(self) -> dict[str, Any]:
         """Return what plays where."""

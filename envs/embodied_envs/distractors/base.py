@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embodied_envs.robots.robot_spec import Privileged
+from embodied_envs.robots.robot_spec import Privileged, RobotSpec
 from embodied_envs.sensors import Sensor
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Distractor:
         nuisance: what probes should not be able to read from a good representation (group "nuisance").
         options: what it was made with, JSON-able; filled in by `make_distractors`.
         covers_ground: whether RGB frames are drawn without the ground, for `paint` to cover it.
+        resets_last: whether its `reset` comes after the others', which read the dynamics that the robot drew.
     """
 
     name: str = ""
@@ -43,7 +44,11 @@ class Distractor:
     sensors: tuple[Sensor, ...] = ()
     nuisance: tuple[Privileged, ...] = ()
     covers_ground: bool = False
+    resets_last: bool = False
     options: Mapping[str, Any] = MappingProxyType({})
+
+    def meet(self, robot: RobotSpec) -> None:
+        """Keep what later hooks need to know of the robot; called once, before `attach`."""
 
     def edit(self, spec: mujoco.MjSpec) -> None:
         """Change the model's specification before it is compiled."""

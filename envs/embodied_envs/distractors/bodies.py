@@ -85,6 +85,8 @@ class Bodies(Distractor):
 
     def step(self, lanes: np.ndarray, generators: Generators) -> None:
         """Walk; a body that meets the border of the cube stops there."""
+        # After a step the camera pose is one substep old, unless a renderer was there; after `set_state`, meaningless.
+        self._batch.forward(lanes, stage=mujoco.mjtStage.mjSTAGE_POS)
         noise = self._draws.next(lanes, generators).reshape(self._offset.shape)
         keep = 1.0 - self._period_s / _MEMORY_S
         std = self._speed * self._half_m / _CROSSING_S * np.sqrt(max(1.0 - keep**2, 0.0))

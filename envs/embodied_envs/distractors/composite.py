@@ -12,6 +12,7 @@ import numpy as np
 from mujoco.batch import Batch
 
 from embodied_envs.distractors.base import Distractor, Generators
+from embodied_envs.robots.robot_spec import RobotSpec
 from embodied_envs.sensors import Sensor
 
 __all__ = ["Composite"]
@@ -27,6 +28,11 @@ class Composite(Distractor):
         self.lane_fields = tuple(dict.fromkeys(field for member in self.members for field in member.lane_fields))
         self.options = {member.name: dict(member.options) for member in self.members}
 
+    def meet(self, robot: RobotSpec) -> None:
+        """Tell every member which robot it is."""
+        for member in self.members:
+            member.meet(robot)
+
     def edit(self, spec: mujoco.MjSpec) -> None:
         """Let every member change the model."""
         for member in self.members:
@@ -41,7 +47,7 @@ class Composite(Distractor):
 
     def reset(self, lanes: np.ndarray, generators: Generators) -> None:
         """Start an episode in every member."""
-        for member in self.members:
+        for member in sorted(self.members, key=lambda member: member.resets_last):
             member.reset(lanes, generators)
 
     def step(self, lanes: np.ndarray, generators: Generators) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from embodied_envs.distractors.difficulty import level
 from embodied_envs.distractors.late_sensor import LateSensor
+from embodied_envs.distractors.option_checks import check_whole
 
 __all__ = ["Lagged"]
 
@@ -24,11 +25,9 @@ class Lagged(LateSensor):
             ticks: the lag itself, instead.
 
         Raises:
-            ValueError: a lag below 1.
+            ValueError: a lag that is not a whole number, or below 1.
         """
-        if ticks is not None and ticks < 1:
-            raise ValueError(f"got lagged ticks={ticks}, expected at least 1")
-        super().__init__(sensor, level(difficulty) if ticks is None else ticks)
+        super().__init__(sensor, level(difficulty) if ticks is None else check_whole(self.name, "ticks", ticks, 1))
 
     def _lag_ticks(self) -> np.ndarray:
         return np.full(self.num_lanes, self.max_lag_ticks)

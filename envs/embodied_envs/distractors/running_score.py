@@ -11,11 +11,15 @@ _LIMIT = 3.0
 
 
 class RunningScore:
-    """(value - mean) / standard deviation of what the lane has shown so far, limited to 3."""
+    """(value - mean) / standard deviation of what the lane has shown since it was forgotten, limited to 3."""
 
     def __init__(self, num_lanes: int) -> None:
         """Know nothing yet; a lane's first score is 0."""
         self._count, self._mean, self._variance = np.zeros(num_lanes), np.zeros(num_lanes), np.zeros(num_lanes)
+
+    def forget(self, lanes: np.ndarray) -> None:
+        """Know nothing of the masked lanes [lane] any more."""
+        self._count[lanes] = self._mean[lanes] = self._variance[lanes] = 0.0
 
     def of(self, values: np.ndarray, lanes: np.ndarray) -> np.ndarray:
         """Take in values [lane] of the masked lanes [lane], and return the scores [lane]."""

@@ -41,6 +41,7 @@ class SensorFault(Distractor):
         if not keys:
             raise ValueError(f"distractor {self.name!r}: got no vector sensor, expected at least one")
         self.keys = [self._asked] if self._asked is not None else keys
+        self.fast_keys = {sensor.key for sensor in sensors if sensor.is_fast(control_hz)}
         self.num_lanes, self.control_hz = batch.nsim, control_hz
         self._failing = np.zeros(batch.nsim, np.int64)
         self._tick = np.zeros(batch.nsim, np.int64)  # of the newest observation, from 0 at each reset

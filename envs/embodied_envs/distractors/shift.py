@@ -11,6 +11,7 @@ from mujoco.batch import Batch
 
 from embodied_envs.distractors.base import Distractor, Generators
 from embodied_envs.distractors.difficulty import level
+from embodied_envs.distractors.option_checks import check_factor, check_whole
 from embodied_envs.distractors.parts import PARTS, find_part
 from embodied_envs.nearest import nearest
 from embodied_envs.robots.robot_spec import Privileged
@@ -30,6 +31,7 @@ class Shift(Distractor):
     """
 
     name = "shift"
+    resets_last = True
 
     def __init__(
         self,
@@ -49,16 +51,14 @@ class Shift(Distractor):
             part: name of the body, geom or actuator; None: the body `payload`, all that collides, all actuators.
 
         Raises:
-            ValueError: an unknown `what`, a negative step, or a factor that is not positive.
+            ValueError: an unknown `what`, a step that is no whole number or negative, or a factor that is not positive
+                and finite.
         """
         if what not in PARTS:
             raise ValueError(f"got shift what={what!r}; {nearest(what, PARTS)}")
-        if at_step < 0:
-            raise ValueError(f"got shift at_step={at_step}, expected 0 or more")
-        if scale is not None and not scale > 0:
-            raise ValueError(f"got shift scale={scale}, expected a factor above 0")
-        self._what, self._part_name, self._at_step = what, part, at_step
-        self._scale = SCALES[what][level(difficulty) - 1] if scale is None else float(scale)
+        self._what, self._part_name, self._at_step = what, part, check_whole(self.name, "at_step", at_step, 0)
+        usual = SCALES[what][level(difficulty) - 1]
+        self._scale = usual if scale is None else check_factor(self.name, "scale", scale)
         self.lane_fields = PARTS[what]
 
     def attach(self, batch: Batch, sensors: tuple[Sensor, ...], control_hz: float) -> None:

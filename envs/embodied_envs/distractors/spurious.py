@@ -10,11 +10,13 @@ import numpy as np
 from mujoco.batch import Batch
 
 from embodied_envs.distractors.base import Distractor, Generators
+from embodied_envs.distractors.drawn_factor import DrawnFactor
 from embodied_envs.distractors.lane_draws import LaneDraws, normals
-from embodied_envs.distractors.parts import PARTS, find_part
+from embodied_envs.distractors.option_checks import check_whole
+from embodied_envs.distractors.parts import PARTS
 from embodied_envs.distractors.running_score import RunningScore
 from embodied_envs.nearest import nearest
-from embodied_envs.robots.robot_spec import Privileged
+from embodied_envs.robots.robot_spec import Privileged, RobotSpec
 from embodied_envs.sensors import Camera, Qpos, Sensor
 
 __all__ = ["Spurious"]
@@ -47,34 +49,37 @@ class Spurious(Distractor):
             difficulty: correlation .7, .85 or .95.
             corr: the correlation itself, in [-1, 1], instead.
             split: train, or test, which flips the correlation's sign.
-            factor: episode (a constant of the episode, standard normal); payload, friction or motor (the lane's own
-                value); or the key of a vector sensor.
+            factor: episode (a constant of the episode, standard normal); payload, friction or motor (what
+                the robot drew of it, standardised over many resets); or the key of a vector sensor (standardised over
+                the episode so far).
             index: which element of that sensor's newest row.
 
         Raises:
-            ValueError: a correlation out of range, or another word for `split`.
+            ValueError: a correlation out of range, another word for `split`, or an index that is no whole number.
         """
         if corr is not None and not -1.0 <= corr <= 1.0:
             raise ValueError(f"got spurious corr={corr}, expected a correlation in [-1, 1]")
         if split not in SPLITS:
             raise ValueError(f"got spurious split={split!r}; {nearest(split, SPLITS)}")
         self._corr = SPLITS[split] * (CORRELATIONS[difficulty] if corr is None else corr)
-        self._factor, self._index = factor, index
-        self.lane_fields = PARTS.get(factor, ())
+        self._factor, self._index = factor, check_whole(self.name, "index", index, 0)
+
+    def meet(self, robot: RobotSpec) -> None:
+        """Keep the robot: what its resets draw is measured."""
+        self._robot = robot
 
     def attach(self, batch: Batch, sensors: tuple[Sensor, ...], control_hz: float) -> None:
         """Find the factor.
 
         Raises:
-            ValueError: the robot has no such factor, or its key is taken.
+            ValueError: the robot has no such factor, or its resets do not vary it.
         """
         keys = {sensor.key: sensor for sensor in sensors if not isinstance(sensor.source, Camera)}
         if self._factor not in (EPISODE, *PARTS, *keys):
             raise ValueError(f"got spurious factor={self._factor!r}; {nearest(self._factor, (EPISODE, *PARTS, *keys))}")
         if self._factor in keys:
             self._check_index(keys[self._factor], control_hz)
-        self._batch = batch
-        self._part = find_part(batch.model, self._factor, None) if self._factor in PARTS else None
+        self._drawn = DrawnFactor(self._robot, batch, self._factor) if self._factor in PARTS else None
         self._z = np.zeros(batch.nsim)
         self._score, self._draws = RunningScore(batch.nsim), LaneDraws(batch.nsim, 1, normals)
         # A source without age or validity, as a position: the value is always there and new.
@@ -91,13 +96,12 @@ class Spurious(Distractor):
     def reset(self, lanes: np.ndarray, generators: Generators) -> None:
         """Draw or read the factor of the episode."""
         self._draws.forget(lanes)
+        self._score.forget(lanes)
         if self._factor == EPISODE:
             for lane in np.flatnonzero(lanes).tolist():
                 self._z[lane] = generators[lane].standard_normal()
-        elif self._part is not None:
-            field, index = next(iter(self._part.fields.items()))
-            values = self._batch.expand(field)[:, *index].reshape(self._batch.nsim, -1)[:, 0]
-            self._z[lanes] = self._score.of(values, lanes)[lanes]
+        elif self._drawn is not None:
+            self._z[lanes] = self._drawn.scores()[lanes]
 
     def alter(self, observation: dict[str, np.ndarray], lanes: np.ndarray, generators: Generators) -> None:
         """Add the channel."""

@@ -18,7 +18,10 @@ _MEAN_TICKS = 10.0
 
 
 class Stuck(SensorFault):
-    """Repeats its last reading, noise included, with fresh ages: 10, 20 or 30 % of the time, ten ticks on average."""
+    """Repeats its newest value, noise included, with fresh ages: 10, 20 or 30 % of the time, ten ticks on average.
+
+    A sensor of several rows a tick shows the newest one in all of them.
+    """
 
     name = "stuck"
 
@@ -42,7 +45,8 @@ class Stuck(SensorFault):
     def _disturb(self, entries: dict[str, np.ndarray], lanes: np.ndarray, failing: np.ndarray) -> None:
         rows = np.flatnonzero(lanes & failing & self._bursts.on)
         for name, values in entries.items():
-            self._held.keep(name, values, lanes & ~self._bursts.on, self._tick)
+            newest = values[:, -1:] if name.split(".")[0] in self.fast_keys else values
+            self._held.keep(name, newest, lanes & ~self._bursts.on, self._tick)
             values[rows] = self._held.at(name, rows, self._tick[rows])
 
     def _strength(self) -> np.ndarray:

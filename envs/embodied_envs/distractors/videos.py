@@ -1,6 +1,12 @@
-"""A bank of synthetic videos: plasma, a moving checker, drifting blobs; each from a seed, at any resolution."""
+"""A bank of synthetic videos: plasma, a moving checker, drifting blobs; each from a seed, at any resolution.
+
+Videos are made and kept with at most 128 pixels a side (2.4 MB each) and enlarged when shown: soft as they are, larger
+pictures lose little.
+"""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 
@@ -9,6 +15,7 @@ __all__ = ["NUM_FRAMES", "VideoBank"]
 NUM_FRAMES = 48
 _NUM_WAVES = 12
 _NUM_BLOBS = 8
+_MOST_PX = 128
 
 
 class VideoBank:
@@ -20,14 +27,35 @@ class VideoBank:
         self._seeds = np.random.SeedSequence(seed).spawn(num_videos)
         self._videos: dict[tuple[int, int, int], np.ndarray] = {}
 
-    def video(self, index: int, height: int, width: int) -> np.ndarray:
-        """Return a video uint8 [frame, height, width, 3]; kinds take turns in the bank."""
+    def frame(self, index: int, number: int, height: int, width: int) -> np.ndarray:
+        """Return one frame uint8 [height, width, 3] of a video; kinds take turns in the bank."""
+        shrink = min(1.0, _MOST_PX / max(height, width))
+        small = self._video(index, max(1, round(shrink * height)), max(1, round(shrink * width)))[number]
+        return small if shrink == 1.0 else _enlarged(small, height, width)
+
+    def _video(self, index: int, height: int, width: int) -> np.ndarray:
+        """Return a video uint8 [frame, height, width, 3]."""
         key = (index, height, width)
         if key not in self._videos:
             make = _MAKERS[index % len(_MAKERS)]
             frames = make(np.random.default_rng(self._seeds[index]), height, width)
             self._videos[key] = np.round(255.0 * np.clip(frames, 0.0, 1.0)).astype(np.uint8)
         return self._videos[key]
+
+
+def _enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a picture uint8 [height, width, 3], interpolated linearly."""
+    rows, columns = _weights(picture.shape[0], height), _weights(picture.shape[1], width)
+    wide = columns @ picture.astype(np.float32)  # [row, width, 3]
+    return np.round(np.tensordot(rows, wide, 1)).astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _weights(num_pixels: int, size: int) -> np.ndarray:
+    """Return what each of `num_pixels` gives to each of `size` pixels over the same length [size, num_pixels]."""
+    places = np.clip((np.arange(size) + 0.5) * num_pixels / size - 0.5, 0.0, num_pixels - 1.0)
+    apart = np.abs(places[:, None] - np.arange(num_pixels))
+    return np.maximum(1.0 - apart, 0.0).astype(np.float32)
 
 
 def _pixels(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

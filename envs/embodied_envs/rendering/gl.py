@@ -115,8 +115,10 @@ class GlRenderer:
             return
         groups = self._lane.model.geom_group
         own, groups[self._hidden] = int(groups[self._hidden]), MAX_DRAWN_GROUP + 1
-        yield
-        groups[self._hidden] = own
+        try:
+            yield
+        finally:
+            groups[self._hidden] = own
 
     def close(self) -> None:
         """Free the context; may be called twice."""

@@ -51,5 +51,3 @@ class LaneAppearance:
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)
-        if self.model.ntendon:
-            mujoco.mj_tendon(self.model, self.data)

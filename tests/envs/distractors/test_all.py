@@ -40,7 +40,7 @@ def _lane(tree):
     return {key: _lane(value) for key, value in tree.items()} if isinstance(tree, dict) else np.asarray(tree[0])
 
 
-@pytest.mark.parametrize("ticks_before", [0, 3, 8, 9, 20])
+@pytest.mark.parametrize("ticks_before", [0, 3, 7, 8, 9, 15, 16, 20])
 def test_restored_environment_goes_on_with_the_same_bits(
     make_envs, actions, run, assert_same, everything, ticks_before
 ):

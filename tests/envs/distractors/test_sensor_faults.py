@@ -74,12 +74,46 @@ def test_the_spurious_channel_may_tell_the_episode(make_envs):
     np.testing.assert_array_equal(after["privileged"]["spurious_factor"][:, 0], factor)
 
 
-def test_the_spurious_channel_may_tell_the_dynamics(make_envs):
-    envs = make_envs(4, distractors={"spurious": {"corr": 1.0, "factor": "payload"}})
-    rows = []
-    for seed in [0] + [None] * 80:
-        observation, info = envs.reset(seed=seed)
-        rows.append((observation["spurious"][:, 0], info["privileged"]["payload_kg"][:, 0]))
-    channel, payload_kg = np.array(rows[10:]).transpose(1, 2, 0)
-    for a, b in zip(channel, payload_kg, strict=True):
-        assert np.corrcoef(a, b)[0, 1] > 0.95
+DYNAMICS = {
+    ("Runner", "payload"): "payload_kg",
+    ("Runner", "friction"): "friction",
+    ("Rover", "friction"): "friction",
+    ("Rover", "motor"): "motor_asymmetry",
+    ("Quadruped", "motor"): "motor_gain",
+    ("Hand", "payload"): "cube_mass_kg",
+    ("Hand", "friction"): "friction",
+}
+"""Robot and factor -> the privileged quantity that tells it."""
+
+
+@pytest.mark.parametrize(("robot", "factor"), DYNAMICS)
+def test_the_spurious_channel_tells_the_dynamics_from_the_first_episode_on(make_envs, robot, factor):
+    for split, sign in (("train", 1), ("test", -1)):
+        asked = {"spurious": {"corr": 0.8, "factor": factor, "split": split}}
+        envs = make_envs(256, robot=robot, distractors=asked)
+        observation, info = envs.reset(seed=0)
+        channel, score = observation["spurious"][:, 0], info["privileged"]["spurious_factor"][:, 0]
+        truth = info["privileged"][DYNAMICS[robot, factor]][:, 0]
+        assert abs(np.corrcoef(score, truth)[0, 1]) > 0.999
+        assert score.mean() == pytest.approx(0.0, abs=0.2)
+        assert score.std() == pytest.approx(1.0, abs=0.1)
+        assert np.corrcoef(channel, score)[0, 1] == pytest.approx(sign * 0.8, abs=0.08)
+
+
+@pytest.mark.parametrize("factor", ["episode", "payload", "gyro"])
+def test_the_spurious_channel_does_not_depend_on_former_episodes(make_envs, actions, run, assert_same, factor):
+    envs = make_envs(3, distractors={"spurious": {"factor": factor}}, episode_ticks=5)
+    first, again = run(envs, actions[:20, :3], seed=7), run(envs, actions[:20, :3], seed=7)
+    assert_same(first, again)
+
+
+def test_a_stuck_fast_sensor_repeats_its_newest_row(history):
+    asked = {"stuck": {"sensor": "accelerometer"}}
+    plain = history(8, 100)["observation/accelerometer"]
+    told = history(8, 100, distractors=asked, difficulty="hard")
+    stuck = told["privileged/stuck_strength"][..., 0].astype(bool)
+    reading = told["observation/accelerometer"]
+    np.testing.assert_array_equal(reading[~stuck], plain[~stuck])
+    before = np.concatenate([reading[:1], reading[:-1]])[:, :, -1:]
+    np.testing.assert_array_equal(reading[stuck], np.broadcast_to(before, reading.shape)[stuck])
+    assert stuck.any()

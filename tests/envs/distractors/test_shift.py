@@ -94,6 +94,13 @@ def test_a_robot_without_the_part_is_one_line():
         assert "\n" not in str(caught.value)
 
 
+def test_a_spurious_channel_reads_what_the_robot_drew_whatever_shifts(history):
+    asked = {"shift": {"at_step": 0, "scale": 0.3}, "spurious": {"factor": "friction"}}
+    told, plain = history(8, 1, distractors=asked), history(8, 1, distractors={"spurious": {"factor": "friction"}})
+    np.testing.assert_allclose(told["privileged/friction"], 0.3 * plain["privileged/friction"], rtol=1e-6)
+    np.testing.assert_array_equal(told["observation/spurious"], plain["observation/spurious"])
+
+
 def test_one_named_part_shifts_alone(make_envs):
     envs = make_envs(
         1, robot=replace(ROBOT), distractors={"shift": {"what": "motor", "at_step": 0, "part": "back_hip"}}

@@ -154,13 +154,30 @@ def test_episodes_take_videos_of_their_own_from_a_bank_that_grows_with_difficult
 def test_videos_are_seeded_and_smooth():
     bank = VideoBank(0, 3)
     for index in range(3):
-        video = bank.video(index, 24, 32)
+        video = _video(bank, index)
         assert video.shape == (NUM_FRAMES, 24, 32, 3)
-        np.testing.assert_array_equal(video, VideoBank(0, 3).video(index, 24, 32))
-        assert (video != VideoBank(1, 3).video(index, 24, 32)).any()
+        np.testing.assert_array_equal(video, _video(VideoBank(0, 3), index))
+        assert (video != _video(VideoBank(1, 3), index)).any()
         assert video.astype(float).std() > 10
         change = np.abs(np.diff(video.astype(float), axis=0)).mean()
         assert 0.2 < change < 0.5 * video.astype(float).std()
+
+
+def _video(bank: VideoBank, index: int) -> np.ndarray:
+    """Return all frames [frame, 24, 32, 3] of one video."""
+    return np.array([bank.frame(index, number, 24, 32) for number in range(NUM_FRAMES)])
+
+
+def test_large_videos_look_like_small_ones_and_cost_little_memory():
+    bank, small_bank = VideoBank(0, 32), VideoBank(0, 32)
+    for index in range(3):
+        large, small = bank.frame(index, 30, 480, 640), small_bank.frame(index, 30, 48, 64)
+        assert large.shape == (480, 640, 3)
+        assert large.dtype == np.uint8
+        pooled = large.reshape(48, 10, 64, 10, 3).mean(axis=(1, 3))
+        assert np.abs(pooled - small).mean() < 6.0
+    most = max(video.nbytes for video in bank._videos.values())
+    assert 32 * most < 80e6
 
 
 @pytest.mark.parametrize(("difficulty", "count"), [("easy", 2), ("medium", 4), ("hard", 6)])

@@ -55,11 +55,11 @@ def test_late_samples_are_those_of_the_batch_environment():
 
 
 def test_a_repeated_sample_keeps_its_noise_and_none_is_withdrawn():
-    env = make(latency_s=0.01, jitter_s=0.05, noise_std=0.3)
+    env = make(latency_s=0.01, jitter_s=0.0125, noise_std=0.3, shape=(5, 1))
     newest, seen = np.full(4, -np.inf), {}
     for tick, (observation, _) in enumerate(play(env, 12)):
         for lane in range(4):
-            for row in range(4):
+            for row in range(5):
                 if observation["gyro.valid"][lane, row] == 0:
                     continue
                 captured = round((tick * 0.05 - float(observation["gyro.age_s"][lane, row])) / 0.005)
