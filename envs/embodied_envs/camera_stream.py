@@ -14,13 +14,12 @@ import numpy as np
 
 from embodied_envs.nearest import nearest
 from embodied_envs.rendering import View
-from embodied_envs.sensors import CAMERA_KINDS, Camera, Sensor, has_valid
+from embodied_envs.sensors import CAMERA_CHANNELS, CAMERA_KINDS, Camera, Sensor, has_valid
 
 __all__ = ["CameraStream"]
 
 Generators = Sequence[np.random.Generator]
 
-_CHANNELS = {"rgb": 3, "depth": 1, "segmentation": 1}
 _NEVER = -1
 
 
@@ -116,10 +115,10 @@ def _view(sensor: Sensor, source: Camera) -> View:
         raise ValueError(
             f"sensor {sensor.key!r}: got camera kind {source.kind!r}; {nearest(source.kind, CAMERA_KINDS)}"
         )
-    if len(sensor.shape) != 3 or sensor.shape[2] != _CHANNELS[source.kind]:
+    if len(sensor.shape) != 3 or sensor.shape[2] != CAMERA_CHANNELS[source.kind]:
         raise ValueError(
-            f"sensor {sensor.key!r}: got shape {sensor.shape}, expected (height, width, {_CHANNELS[source.kind]}) "
-            f"for a camera of kind {source.kind}"
+            f"sensor {sensor.key!r}: got shape {sensor.shape}, expected (height, width, "
+            f"{CAMERA_CHANNELS[source.kind]}) for a camera of kind {source.kind}"
         )
     return View(source.camera, source.kind, *sensor.shape[:2])
 

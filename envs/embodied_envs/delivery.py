@@ -12,7 +12,7 @@ from mujoco.batch import Batch
 
 from embodied_envs.readers import Reading, make_reader, needs_cutoff
 from embodied_envs.row_clock import RowClocks
-from embodied_envs.sensors import Computed, HistoryRows, Sensor, has_age, has_valid
+from embodied_envs.sensors import Sensor, has_age, has_valid
 
 __all__ = ["Delivery"]
 
@@ -41,7 +41,7 @@ class Delivery:
         self._time_s, lanes = batch.bind("time"), batch.nsim
         self._is_late = needs_cutoff(self._reader)
         self._cutoff_s = np.full(lanes, -np.inf)
-        self._holds = _repeats_samples(sensor, control_hz)
+        self._holds = sensor.repeats_samples(control_hz)
         self._held = np.zeros((lanes, self._num_rows, *self._row_shape), np.float32)
         self._held_valid = np.zeros((lanes, self._num_rows), np.int8)
         self._held_until_s = np.full(lanes, -np.inf)
@@ -144,10 +144,3 @@ def _uniform(normals: np.ndarray) -> np.ndarray:
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2.
     """
     return 0.5 * (1.0 + np.tanh(_GAUSS_TO_TANH * (normals + 0.044715 * normals**3)))
-
-
-def _repeats_samples(sensor: Sensor, control_hz: float) -> bool:
-    """Return whether an observation may hold samples that an earlier one held: then their noise must be the same."""
-    per_tick = sensor.rate_hz / control_hz
-    all_new = per_tick >= 1 and abs(per_tick - round(per_tick)) < 1e-9 and sensor.jitter_s == 0
-    return isinstance(sensor.source, HistoryRows | Computed) and not all_new

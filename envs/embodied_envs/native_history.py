@@ -15,9 +15,9 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-__all__ = ["NativeHistory"]
+__all__ = ["RING_HEADER", "NativeHistory"]
 
-_HEADER = 2  # time last due, slot of the newest sample
+RING_HEADER = 2  # time last due, slot of the newest sample
 
 
 class NativeHistory:
@@ -36,14 +36,14 @@ class NativeHistory:
         model = batch.model
         indices = [mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, name) for name in sensors]
         self.num_samples, self._dim = int(model.sensor_history[indices[0], 0]), int(model.sensor_dim[indices[0]])
-        ring_size = _HEADER + self.num_samples * (1 + self._dim)
+        ring_size = RING_HEADER + self.num_samples * (1 + self._dim)
         start = int(model.sensor_historyadr[indices[0]])
         expected = start + ring_size * np.arange(len(indices))
         if self.num_samples < 1 or not np.array_equal(model.sensor_historyadr[indices], expected):
             raise ValueError(f"got engine sensors {list(sensors)}, expected histories of equal size, side by side")
         rings = batch.bind("history")[:, start : start + ring_size * len(indices)]
         self._rings = rings.reshape(batch.nsim, len(indices), ring_size)
-        samples = self._rings[:, :, _HEADER + self.num_samples :]
+        samples = self._rings[:, :, RING_HEADER + self.num_samples :]
         self._samples = samples.reshape(batch.nsim, len(indices), self.num_samples, self._dim)
         assert np.shares_memory(self._samples, rings), "a live view of the state, not a copy"
         self._lanes = np.arange(batch.nsim)[:, None]
@@ -57,7 +57,7 @@ class NativeHistory:
     def times(self, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Return the ring's slots and their capture times in s, both [lane, row], oldest first; or some rows'."""
         slots = (self._rings[:, 0, 1].astype(np.int64)[:, None] + self._offsets[rows]) % self.num_samples
-        return slots, self._rings[self._lanes, 0, _HEADER + slots]
+        return slots, self._rings[self._lanes, 0, RING_HEADER + slots]
 
     def samples(self, slots: np.ndarray) -> np.ndarray:
         """Return the samples in slots [lane, row], as [lane, row, sensor * dim]."""

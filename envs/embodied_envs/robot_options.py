@@ -10,7 +10,7 @@ import numpy as np
 
 from embodied_envs.nearest import nearest
 from embodied_envs.robots.robot_spec import RobotSpec
-from embodied_envs.sensors import CAMERA_KINDS, Camera, Sensor
+from embodied_envs.sensors import CAMERA_CHANNELS, CAMERA_KINDS, Camera, Sensor
 
 __all__ = [
     "check_counts",
@@ -23,7 +23,6 @@ __all__ = [
 ]
 
 DEPTH_LIMIT_M = 10.0
-_KIND_CHANNELS = {"rgb": 3, "depth": 1, "segmentation": 1}
 _KIND_UNITS = {"rgb": "intensity", "depth": "m", "segmentation": "1"}
 
 
@@ -109,7 +108,7 @@ def _of_kind(sensor: Sensor, kind: str, size_px: int | None) -> Sensor:
         key=sensor.key if kind == "rgb" else f"{sensor.key}_{kind}",
         modality="camera" if kind == "rgb" else kind,
         unit=_KIND_UNITS[kind],
-        shape=(height, width, _KIND_CHANNELS[kind]),
+        shape=(height, width, CAMERA_CHANNELS[kind]),
         high=DEPTH_LIMIT_M if kind == "depth" else 255.0,
         source=replace(sensor.source, kind=kind),
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from embodied_envs.readers import Reader
 
 __all__ = [
+    "CAMERA_CHANNELS",
     "CAMERA_KINDS",
     "Camera",
     "Computed",
@@ -35,7 +36,8 @@ __all__ = [
     "sensor_metadata",
 ]
 
-CAMERA_KINDS = ("rgb", "depth", "segmentation")
+CAMERA_CHANNELS = {"rgb": 3, "depth": 1, "segmentation": 1}
+CAMERA_KINDS = tuple(CAMERA_CHANNELS)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,12 @@ class Sensor:
         """Return how many rows one observation holds: as many as one control period can bring, jitter included."""
         one_late = 1 if self.jitter_s > 0 and self.is_fast(control_hz) else 0
         return max(1, math.ceil(self.rate_hz / control_hz - 1e-9)) + one_late
+
+    def repeats_samples(self, control_hz: float) -> bool:
+        """Return whether an observation may hold samples of an earlier one: then their noise must be the same."""
+        per_tick = self.rate_hz / control_hz
+        all_new = per_tick >= 1 and abs(per_tick - round(per_tick)) < 1e-9 and self.jitter_s == 0
+        return isinstance(self.source, HistoryRows | Computed) and not all_new
 
     def is_fast(self, control_hz: float) -> bool:
         """Return whether the reading has an axis of rows."""

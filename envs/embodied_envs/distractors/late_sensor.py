@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,9 @@ class LateSensor(SensorFault):
         self.max_lag_ticks = max_lag_ticks
         self._past = Past(max_lag_ticks)
 
+    @abstractmethod
     def _lag_ticks(self) -> np.ndarray:
         """Return how many ticks late the failing sensor is at present [lane]."""
-        raise NotImplementedError
 
     def _strength(self) -> np.ndarray:
         return self._lag_ticks() / self.control_hz

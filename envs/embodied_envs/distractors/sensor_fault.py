@@ -4,6 +4,7 @@
 # (MuJoCo ships no type stubs)
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from embodied_envs.sensors import Camera, Sensor
 __all__ = ["SensorFault"]
 
 
-class SensorFault(Distractor):
+class SensorFault(Distractor, ABC):
     """A fault of the named sensor, or of one that each episode of a lane draws. Other sensors keep their bits.
 
     Subclasses override `_start`, `_disturb` and `_strength`.
@@ -71,6 +72,7 @@ class SensorFault(Distractor):
     def _advance(self, lanes: np.ndarray, generators: Generators) -> None:
         """Go on by one tick in the masked lanes [lane], before readings are disturbed."""
 
+    @abstractmethod
     def _disturb(self, entries: dict[str, np.ndarray], lanes: np.ndarray, failing: np.ndarray) -> None:
         """Change one sensor's reading and validity in place.
 
@@ -79,11 +81,10 @@ class SensorFault(Distractor):
             lanes: mask [lane] of lanes that observe now.
             failing: mask [lane] of lanes in which this sensor is the one that fails.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _strength(self) -> np.ndarray:
         """Return how much the sensor fails now [lane]."""
-        raise NotImplementedError
 
     def get_state(self) -> dict[str, Any]:
         """Return which sensor fails, and how old the episodes are."""

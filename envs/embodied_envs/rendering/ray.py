@@ -19,12 +19,12 @@ from embodied_envs.rendering.ray_camera import RayCamera
 from embodied_envs.rendering.ray_ground import GroundHits, checker, ground_among, meet_ground
 from embodied_envs.rendering.ray_paint import RayPaint
 from embodied_envs.rendering.view import GROUND_GROUP, MAX_DRAWN_GROUP, Frames, View
+from embodied_envs.sensors import CAMERA_CHANNELS
 
 __all__ = ["RayRenderer"]
 
 _LANES_PER_CHUNK = 8  # keeps the shading arrays inside the processor's cache
 _DTYPES = {"rgb": np.uint8, "depth": np.float32, "segmentation": np.uint8}
-_CHANNELS = {"rgb": 3, "depth": 1, "segmentation": 1}
 
 
 class RayRenderer:
@@ -55,7 +55,7 @@ class RayRenderer:
 
     def _render_view(self, batch: Batch, lanes: np.ndarray, view: View, with_background: bool) -> Frames:
         shape = (len(lanes), view.height * view.width)
-        values = np.empty((*shape, _CHANNELS[view.kind]), _DTYPES[view.kind])
+        values = np.empty((*shape, CAMERA_CHANNELS[view.kind]), _DTYPES[view.kind])
         background = np.empty(shape, bool) if with_background and view.kind == "rgb" else None
         for start in range(0, len(lanes), _LANES_PER_CHUNK):
             chunk = slice(start, start + _LANES_PER_CHUNK)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from mujoco.batch import Batch
 
+from embodied_envs.native_history import RING_HEADER
 from embodied_envs.robots.arm_gripper import SIDES
 from embodied_envs.robots.arm_model import HOME_RAD, JOINTS
 from embodied_envs.robots.arm_privileged import bind_fields
@@ -26,7 +27,6 @@ OBJECT_RANGE_KG = (0.10, 0.40)
 OBJECT_SCALE_RANGE = (0.75, 1.0)
 TABLE_FRICTION_RANGE = (0.3, 0.9)
 PAD_FRICTION_RANGE = (0.7, 1.3)
-_HISTORY_HEADER = 2  # time last due and slot of the newest sample, as in `native_history`
 
 REACH_FIELDS = (
     "dof_damping", "actuator_gainprm", "actuator_biasprm", "actuator_delay", "body_mass", "body_inertia",
@@ -86,7 +86,7 @@ def _command(batch: Batch, lane: int, pose: np.ndarray) -> None:
     batch.bind("ctrl")[lane] = pose[: model.nu]
     for actuator, target in enumerate(pose[: model.nu]):
         samples = int(model.actuator_history[actuator, 0])
-        first = int(model.actuator_historyadr[actuator]) + _HISTORY_HEADER + samples
+        first = int(model.actuator_historyadr[actuator]) + RING_HEADER + samples
         batch.bind("history")[lane, first : first + samples] = target
 
 

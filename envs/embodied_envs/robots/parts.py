@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import mujoco
 
+from embodied_envs.rendering.view import GROUND_GROUP
+
 __all__ = ["add_ground", "add_light", "add_touch_site", "new_spec"]
 
-GROUND_GROUP = 1
 SENSOR_SITE_GROUP = 4  # not drawn
 
 

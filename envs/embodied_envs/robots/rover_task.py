@@ -13,6 +13,7 @@ from mujoco.batch import Batch
 
 from embodied_envs.line_of_sight import LineOfSight
 from embodied_envs.microphones import draw_sound, sound_size
+from embodied_envs.native_history import RING_HEADER
 from embodied_envs.robots import rover_figures as rover
 from embodied_envs.robots.robot_spec import Step
 
@@ -37,7 +38,6 @@ LANE_FIELDS = ("geom_friction", "body_mass", "body_inertia", "actuator_gainprm",
 
 _CELLS = 4  # cells a side of a grid that keeps things apart
 _JITTER_M = 0.2
-_RING_HEADER = 2
 # After the sounds, userdata holds the plan, x and y of each place, and the number of the place in use.
 _PLAN = sound_size(len(rover.SOURCES), rover.NUM_TONES)
 _IN_USE = _PLAN + 2 * rover.NUM_PLANNED
@@ -123,7 +123,7 @@ def find_reward(step: Step) -> np.ndarray:
 def bump_force(batch: Batch) -> np.ndarray:
     """Return the mean force in N of walls and obstacles on the bumper in the last control period [lane]."""
     # The samples of its ring (`NativeHistory`), without a search for them in every step.
-    start = int(batch.model.sensor_historyadr[batch.model.sensor("bump").id]) + _RING_HEADER + rover.SUBSTEPS
+    start = int(batch.model.sensor_historyadr[batch.model.sensor("bump").id]) + RING_HEADER + rover.SUBSTEPS
     return batch.bind("history")[:, start : start + rover.SUBSTEPS].sum(axis=1) / rover.SUBSTEPS
 
 

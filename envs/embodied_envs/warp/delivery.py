@@ -11,7 +11,7 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from embodied_envs.sensors import HistoryRows, Sensor, has_age, has_valid
+from embodied_envs.sensors import Sensor, has_age, has_valid
 from embodied_envs.warp.physics import WarpPhysics
 from embodied_envs.warp.readers import WarpReading, make_reader
 
@@ -38,7 +38,7 @@ class WarpDelivery:
         self.num_chances = self._num_drops + (1 if sensor.jitter_s > 0 else 0)
         self._drop_below = NormalDist().inv_cdf(sensor.dropout) if sensor.dropout > 0 else -math.inf
         self._is_late = sensor.latency_s > 0 or sensor.jitter_s > 0
-        self._holds = _repeats_samples(sensor, control_hz)
+        self._holds = sensor.repeats_samples(control_hz)
         lanes, device = physics.num_lanes, physics.bind("qpos").device
         self._bias = torch.zeros((lanes, 1, *self._row_shape), device=device)
         self._cutoff_s = torch.full((lanes,), _LONG_AGO_S, device=device)  # age of the newest sample let through
@@ -126,10 +126,3 @@ class WarpDelivery:
             entries[self.key] = values.masked_fill(~self._like_rows(valid), 0.0)
             entries[f"{self.key}.valid"] = valid.to(torch.int8)
         return entries if self._is_fast else {key: rows[:, 0] for key, rows in entries.items()}
-
-
-def _repeats_samples(sensor: Sensor, control_hz: float) -> bool:
-    """Return whether an observation may hold samples that an earlier one held: then their noise must be the same."""
-    per_tick = sensor.rate_hz / control_hz
-    all_new = per_tick >= 1 and abs(per_tick - round(per_tick)) < 1e-9 and sensor.jitter_s == 0
-    return isinstance(sensor.source, HistoryRows) and not all_new

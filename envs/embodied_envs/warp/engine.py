@@ -37,8 +37,8 @@ def resolve_device(requested: str) -> str:
         wp.config.log_level = wp.LOG_WARNING
     wp.init()
     available = ["cpu", *(f"cuda:{index}" for index in range(wp.get_cuda_device_count()))]
-    names = {"auto": available[1] if len(available) > 1 else "cpu", "cuda": "cuda:0"}
-    device = names.get(requested, requested)
+    first = available[1] if len(available) > 1 else None
+    device = {"auto": first or "cpu", "cuda": first}.get(requested, requested)
     if device not in available:
         raise ValueError(f"got device={requested!r}, expected 'auto' or one of {available}")
     _logger.info("Warp device: %s (requested: %s)", device, requested)

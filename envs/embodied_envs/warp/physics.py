@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from embodied_envs.native_history import RING_HEADER
 from embodied_envs.robots.robot_spec import RobotSpec
 from embodied_envs.warp.engine import mjw, wp
 
@@ -35,7 +36,6 @@ _INERTIAL_CONSTANTS = (
     "tendon_invweight0",
     "actuator_acc0",
 )  # what set_const derives from the fields above
-_HISTORY_HEADER = 2  # time last due, slot of the newest sample
 
 
 class WarpPhysics:
@@ -196,5 +196,5 @@ def _time_columns(model: mujoco.MjModel) -> np.ndarray:
         for address, size in zip(addresses, sizes[:, 0], strict=True):
             if size > 0:
                 columns[address] = 1.0
-                columns[address + _HISTORY_HEADER : address + _HISTORY_HEADER + size] = 1.0
+                columns[address + RING_HEADER : address + RING_HEADER + size] = 1.0
     return columns

@@ -15,12 +15,11 @@ import mujoco
 import torch
 from torch import Tensor
 
+from embodied_envs.native_history import RING_HEADER
 from embodied_envs.sensors import HistoryMean, HistoryRows, Qpos, Sensor
 from embodied_envs.warp.physics import WarpPhysics
 
 __all__ = ["WarpReader", "WarpReading", "can_read", "make_reader"]
-
-_HEADER = 2  # of a history ring: time last due, slot of the newest sample
 
 
 @dataclass(frozen=True)
@@ -84,19 +83,19 @@ class _History:
         model = physics.model
         ids = [mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, name) for name in sensors]
         self.num_samples, self._dim = int(model.sensor_history[ids[0], 0]), int(model.sensor_dim[ids[0]])
-        size, start = _HEADER + self.num_samples * (1 + self._dim), int(model.sensor_historyadr[ids[0]])
+        size, start = RING_HEADER + self.num_samples * (1 + self._dim), int(model.sensor_historyadr[ids[0]])
         expected = [start + size * index for index in range(len(ids))]
         if self.num_samples < 1 or model.sensor_historyadr[ids].tolist() != expected:
             raise ValueError(f"got engine sensors {list(sensors)}, expected histories of equal size, side by side")
         rings = physics.bind("history")[:, start : start + size * len(ids)]
         self._rings = rings.unflatten(1, (len(ids), size))
-        self._samples = self._rings[:, :, _HEADER + self.num_samples :].unflatten(2, (self.num_samples, self._dim))
+        self._samples = self._rings[:, :, RING_HEADER + self.num_samples :].unflatten(2, (self.num_samples, self._dim))
         self._offsets = torch.arange(1, self.num_samples + 1, device=rings.device)
 
     def read(self) -> tuple[Tensor, Tensor]:
         """Return ages in s [lane, row] and samples [lane, row, sensor * dim], oldest first."""
         slots = (self._rings[:, 0, 1].long()[:, None] + self._offsets) % self.num_samples
-        times = self._rings[:, 0, _HEADER : _HEADER + self.num_samples].gather(1, slots)
+        times = self._rings[:, 0, RING_HEADER : RING_HEADER + self.num_samples].gather(1, slots)
         samples = self._samples.take_along_dim(slots[:, None, :, None], dim=2)
         return -times, samples.transpose(1, 2).flatten(2)
 
