@@ -22,6 +22,10 @@ class BufferFullError(EmbodiedSSLError):
     """The buffer cannot be built, or holds no legal window yet."""
 
 
+class LogError(EmbodiedSSLError):
+    """A log or an imported recording is missing, damaged, unsafe, or does not fit."""
+
+
 class CheckpointError(EmbodiedSSLError):
     """A checkpoint is missing, damaged, or does not fit this run."""
 

@@ -6,8 +6,7 @@ import pytest
 from rich.console import Console
 
 from embodied_ssl.report import display
-from embodied_ssl.report.display import Display, resident_gib
-
+from embodied_ssl.report.display import Display
 
 MEASURE = """
 import mmap
