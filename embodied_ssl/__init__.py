@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from embodied_ssl.errors import EmbodiedSSLError
     from embodied_ssl.learner.online import OnlineLearner
     from embodied_ssl.learner.saved import load
+    from embodied_ssl.logs import StreamLog
     from embodied_ssl.run_folder import RunFolder
     from embodied_ssl.spec import SensorSpec, StreamSpec
 
@@ -25,6 +26,7 @@ __all__ = [
     "OnlineLearner",
     "RunFolder",
     "SensorSpec",
+    "StreamLog",
     "StreamSpec",
     "__version__",
     "load",
@@ -37,6 +39,7 @@ _HOMES = {
     "OnlineLearner": "embodied_ssl.learner.online",
     "RunFolder": "embodied_ssl.run_folder",
     "SensorSpec": "embodied_ssl.spec",
+    "StreamLog": "embodied_ssl.logs",
     "StreamSpec": "embodied_ssl.spec",
     "load": "embodied_ssl.learner.saved",
     "load_config": "embodied_ssl.config_file",

@@ -5,21 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from embodied_ssl import __version__
+from embodied_ssl import __version__, cli_logs
+from embodied_ssl.cli_words import number, only, take, take_all
 from embodied_ssl.config_file import load_config
 from embodied_ssl.config_flags import check_resume, parse_kwargs, parse_overrides
+from embodied_ssl.config_pretrain import for_pretraining
 from embodied_ssl.errors import ConfigError, EmbodiedSSLError, nearest
 from embodied_ssl.run_folder import RunFolder, list_runs
 
-USAGE = """usage: embodied-ssl COMMAND
+USAGE = f"""usage: embodied-ssl COMMAND
 
   train [--config FILE] [--KEY VALUE ...]     learn from a robot's streams; `train --help` lists the keys
+  train --encoder RUN [--KEY VALUE ...]       begin with the encoder of another run; --record PATH.zarr keeps the stream
   train --resume RUN|latest [--KEY VALUE ...] go on with a stopped run
-  evaluate RUN|latest                         measure the newest checkpoint on the frozen probe set
+  pretrain --log A [--log B ...] [--config FILE] [--KEY VALUE ...]
+                                              learn from recordings, without an env; `pretrain --help`
+  evaluate RUN|latest                         measure the newest checkpoint on the probe set or held-out episodes
   report RUN|latest                           write report.html again
   runs [DIR ...]                              list and compare runs (default: runs)
   envs                                        list the robots
@@ -27,15 +31,23 @@ USAGE = """usage: embodied-ssl COMMAND
   view ID [--out DIR] [--seconds S] [--seed N] [--policy random|zero|MODULE:FUNCTION] [--KEY VALUE ...]
                                               play an env and write pictures and a film of what its sensors see
                                               (ID: any Gymnasium id, such as Pendulum-v1; KEY: of the env itself)
+{cli_logs.USAGE}
   --version"""
 
-_VALUES = {"--seconds": "a number", "--seed": "a whole number", "--policy": "random, zero or module:function"}
-
-TRAIN_USAGE = """usage: embodied-ssl train [--config FILE] [--KEY VALUE ...]
+TRAIN_USAGE = """usage: embodied-ssl train [--config FILE] [--encoder RUN] [--record PATH.zarr] [--KEY VALUE ...]
        embodied-ssl train --resume RUN|latest [--KEY VALUE ...]
 
 Defaults < FILE (YAML) < options. Objectives and env.kwargs take any key: --env.kwargs.KEY VALUE,
 --objectives.NAME.weight 0.5, and --objectives.NAME null to leave one out.
+"""
+
+PRETRAIN_USAGE = """usage: embodied-ssl pretrain --log A [--log B ...] [--config FILE] [--encoder RUN] [--KEY VALUE ...]
+       embodied-ssl pretrain --resume RUN|latest [--KEY VALUE ...]
+
+The same learner and the same update as `train`, with recordings as the source: what `embodied-ssl record`, `import` or
+`train --record` wrote. Logs may have different sensors; a sensor that a log lacks is masked. env_steps sets the length:
+the run makes as many updates as a run of that many steps in an env would. --log.mode replay lets one recorded run flow
+through the buffer as it did live. `train --encoder RUN` goes on in an env from there. Keys of `train`:
 """
 
 
@@ -72,7 +84,7 @@ def _run(words: list[str]) -> int:
     if words[0] == "--version":
         print(f"embodied-ssl {__version__}")
         return 0
-    if words[0] in ("evaluate", "report", "runs", "envs", "view") and {"-h", "--help"} & set(words):
+    if words[0] not in ("train", "pretrain") and words[0] in COMMANDS and {"-h", "--help"} & set(words):
         print(USAGE)
         return 0
     if words[0] not in COMMANDS:
@@ -85,15 +97,32 @@ def _run(words: list[str]) -> int:
 def _train(words: list[str]) -> int:
     if "-h" in words or "--help" in words:
         print(TRAIN_USAGE)
-    config_path, resume = _take(words, "--config"), _take(words, "--resume")
-    if config_path and resume:
-        raise ConfigError("--config and --resume exclude each other: a resumed run keeps its config")
+    return _learn(words, "train")
+
+
+def _pretrain(words: list[str]) -> int:
+    if "-h" in words or "--help" in words:
+        print(PRETRAIN_USAGE)
+    return _learn(words, "pretrain")
+
+
+def _learn(words: list[str], command: str) -> int:
+    """Make a run, or go on with one, and show what it came to."""
+    config_path, resume, logs = take(words, "--config"), take(words, "--resume"), take_all(words, "--log")
+    words += [f"--encoder_from={encoder}" for encoder in take_all(words, "--encoder")]
+    if resume and (config_path or logs):
+        option = "--config" if config_path else "--log"
+        raise ConfigError(f"{option} and --resume exclude each other: a resumed run keeps its config")
     run = RunFolder.open(resume) if resume else None
     saved = run.config if run else load_config(Path(config_path) if config_path else None)
-    config = parse_overrides(saved, words)
+    config = parse_overrides(saved, words, prog=f"embodied-ssl {command}")
     if run:
         check_resume(saved, config)
         run.save_config(config)
+    elif command == "pretrain":
+        config = for_pretraining(config, logs)
+    elif logs or config.log.paths:
+        raise ConfigError("train learns in an env; for logs use `embodied-ssl pretrain --log NAME.zarr`")
     from embodied_ssl.train import train
 
     run = run or RunFolder.create(config)
@@ -111,7 +140,7 @@ def _train(words: list[str]) -> int:
 
 
 def _evaluate(words: list[str]) -> int:
-    run = RunFolder.open(_only(words, "evaluate"))
+    run = RunFolder.open(only(words, "evaluate"))
     from embodied_ssl.evaluate.run import evaluate_run
     from embodied_ssl.report.html import write_report
     from embodied_ssl.report.run_tables import closing_table
@@ -123,7 +152,7 @@ def _evaluate(words: list[str]) -> int:
 
 
 def _report(words: list[str]) -> int:
-    run = RunFolder.open(_only(words, "report"))
+    run = RunFolder.open(only(words, "report"))
     from embodied_ssl.report.html import write_report
 
     print(f"report: {write_report(run)}")
@@ -164,10 +193,10 @@ def _envs(words: list[str]) -> int:
 
 
 def _view(words: list[str]) -> int:
-    options = {name: _take(words, f"--{name}") for name in ("out", "seconds", "seed", "policy")}
+    options = {name: take(words, f"--{name}") for name in ("out", "seconds", "seed", "policy")}
     if not words or words[0].startswith("--"):
         raise ConfigError(f"view takes an env's id first, got {words[0] if words else 'nothing'}; see `envs`")
-    seconds, seed = _number(options, "seconds", float, 6.0), _number(options, "seed", int, 0)
+    seconds, seed = number(options, "seconds", float, 6.0), number(options, "seed", int, 0)
     from embodied_ssl.report.env_view import record_env, write_view
     from embodied_ssl.sources.env_ids import find_env_id
 
@@ -181,41 +210,16 @@ def _view(words: list[str]) -> int:
     return 0
 
 
-def _number(options: dict[str, str | None], name: str, kind: type, default: float) -> Any:
-    """Return an option as a number of some kind."""
-    text = options[name]
-    try:
-        return default if text is None else kind(text)
-    except ValueError:
-        raise ConfigError(f"--{name} is {text!r}, expected {'a whole number' if kind is int else 'a number'}") from None
-
-
-def _take(words: list[str], option: str) -> str | None:
-    """Remove ``option VALUE`` (or ``option=VALUE``) from ``words`` and return the value."""
-    if sum(word == option or word.startswith(f"{option}=") for word in words) > 1:
-        raise ConfigError(f"{option} is given twice; keep one")
-    for index, word in enumerate(words):
-        if word.startswith(f"{option}="):
-            return words.pop(index).partition("=")[2]
-        if word == option:
-            if index + 1 == len(words) or words[index + 1].startswith("--"):
-                raise ConfigError(f"{option} takes {_VALUES.get(option, 'a path')}, got nothing")
-            del words[index]
-            return words.pop(index)
-    return None
-
-
-def _only(words: list[str], command: str) -> str:
-    if len(words) != 1:
-        raise ConfigError(f"{command} takes one run folder, got {' '.join(words) or 'nothing'}; or `latest`")
-    return words[0]
-
-
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
+    "pretrain": _pretrain,
     "evaluate": _evaluate,
     "report": _report,
     "runs": _runs,
     "envs": _envs,
     "view": _view,
+    "record": cli_logs.record,
+    "import": cli_logs.import_,
+    "log": cli_logs.log,
+    "export": cli_logs.export,
 }

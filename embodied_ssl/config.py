@@ -48,6 +48,35 @@ class BufferConfig:
 
 
 @dataclass(frozen=True)
+class SamplingConfig:
+    """Which windows of the history an update learns from."""
+
+    half_life_ticks: float = 0.0
+    """Ticks after which a window is drawn half as often; 0: all windows of the buffer alike."""
+    uniform_share: float = 0.5
+    """With a half-life: share of a batch that is drawn from all windows alike."""
+    distinct_episodes: bool = False
+    """Whether no episode comes twice in a batch, while there are enough of them."""
+    kept_segments: int = 0
+    """Long-term memory: pieces of the stream kept after the buffer has forgotten them; 0: none."""
+    kept_share: float = 0.5
+    """Share of a batch that comes from a full long-term memory."""
+    segment_ticks: int = 64
+    """Length of a kept piece: more than a window, at most a third of the buffer."""
+    keep: Literal["random", "least_redundant"] = "random"
+    """What is kept: a uniform sample of all pieces, or those least like another."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        infinity = float("inf")
+        _require(0 <= self.half_life_ticks < infinity, "sampling.half_life_ticks", self.half_life_ticks, "0 or more")
+        for name in ("uniform_share", "kept_share"):
+            _require(0 <= getattr(self, name) <= 1, f"sampling.{name}", getattr(self, name), "in [0, 1]")
+        _require(self.kept_segments >= 0, "sampling.kept_segments", self.kept_segments, "0 or more")
+        _require(self.segment_ticks > 0, "sampling.segment_ticks", self.segment_ticks, "at least 1")
+
+
+@dataclass(frozen=True)
 class EncoderConfig:
     """The network that turns a stream into an embedding."""
 
@@ -207,6 +236,32 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True)
+class LogConfig:
+    """Recordings to learn from, instead of an env; `embodied-ssl pretrain`."""
+
+    paths: list[str] = field(default_factory=list)
+    """Logs; several may have different sensors."""
+    mode: Literal["shuffle", "replay"] = "shuffle"
+    """`shuffle` draws from all of them at once; `replay` lets a recorded run flow through the buffer as it did live."""
+    control_hz: float = 0.0
+    """Ticks a second that recordings of packets are aligned to; 0: as the logs say."""
+    sensors: list[str] = field(default_factory=list)
+    """Names of the sensors to learn from; empty: all."""
+    max_gap_s: float = 0.5
+    """Silence of all sensors of a recording of packets after which a new episode begins."""
+    holdout: float = 0.1
+    """Share of the episodes that is kept for evaluation; of a log with few episodes, of each one's end."""
+    cache_dir: str = ""
+    """Folder where logs are decoded once and read from, for logs larger than memory; empty: they are kept in memory."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(0 <= self.control_hz < float("inf"), "log.control_hz", self.control_hz, "a rate, or 0")
+        _require(0 < self.max_gap_s < float("inf"), "log.max_gap_s", self.max_gap_s, "a time above 0")
+        _require(0 <= self.holdout < 1, "log.holdout", self.holdout, "in [0, 1)")
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole run."""
 
@@ -238,8 +293,14 @@ class Config:
     """Objectives by name, each with its weight and options."""
     sinks: list[str] = field(default_factory=lambda: ["jsonl"])
     """Metric sinks: `jsonl` always; `tensorboard`, `wandb` when their extras are installed."""
+    record: str = ""
+    """Log to record the stream into while it is learned from, such as `walk.zarr`; empty: none."""
+    encoder_from: str = ""
+    """Run whose encoder this one begins with; empty: a new one. Also written `--encoder RUN`."""
     env: EnvConfig = field(default_factory=EnvConfig)
+    log: LogConfig = field(default_factory=LogConfig)
     buffer: BufferConfig = field(default_factory=BufferConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     health: HealthConfig = field(default_factory=HealthConfig)
@@ -257,5 +318,18 @@ class Config:
             "buffer.capacity_ticks",
             self.buffer.capacity_ticks,
             f"more than context + horizon + guard ({needed})",
+        )
+        window, third = self.encoder.context_ticks + self.learner.horizon_ticks, self.buffer.capacity_ticks // 3
+        _require(
+            self.sampling.kept_segments == 0 or window < self.sampling.segment_ticks <= third,
+            "sampling.segment_ticks",
+            self.sampling.segment_ticks,
+            f"more than context + horizon ({window}) and at most a third of buffer.capacity_ticks ({third})",
+        )
+        _require(
+            self.sampling.kept_segments == 0 or not self.log.paths or self.log.mode == "replay",
+            "sampling.kept_segments",
+            self.sampling.kept_segments,
+            "0 with log.mode shuffle: nothing is forgotten there",
         )
         _require(bool(self.objectives), "objectives", self.objectives, "at least one objective")

@@ -23,7 +23,7 @@ from embodied_ssl.errors import ConfigError
 
 Flag = tuple[str, list[str]]
 
-RESUMABLE = ("env_steps", "device", "sinks", "checkpoint_every", "keep_checkpoints", "evaluation")
+RESUMABLE = ("env_steps", "device", "sinks", "record", "checkpoint_every", "keep_checkpoints", "evaluation")
 """What may change when a run goes on: how long, where and how it is recorded, not what is learned."""
 
 

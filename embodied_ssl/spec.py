@@ -115,10 +115,6 @@ class StreamSpec:
         """Rows a tick has room for when it is appended: one more, so that a late row is not lost."""
         return self.rows_per_tick(sensor) + 1
 
-    def row_capacity(self, sensor: SensorSpec, num_ticks: int) -> int:
-        """Rows that a lane's ring of ``sensor`` holds beside ``num_ticks`` ticks, with a quarter to spare."""
-        return math.ceil(math.ceil(num_ticks * sensor.rate_hz / self.control_hz) * 1.25) + 2
-
     def frames_per_window(self, sensor: SensorSpec, num_ticks: int) -> int:
         """Most distinct rows of ``sensor`` that ``num_ticks`` consecutive ticks refer to."""
         if num_ticks == 1:

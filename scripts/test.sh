@@ -8,7 +8,7 @@ step() {
     "$@" || fail "failed: $*"
 }
 
-setup_venv dev,tensorboard,bench,dmc,sb3,warp
+setup_venv dev,tensorboard,bench,dmc,sb3,warp,hdf5,lerobot,mcap,ros,ulog
 cd "$root"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
 step ruff check .

@@ -12,6 +12,8 @@ from embodied_ssl.config import (
     HealthConfig,
     LearnerConfig,
 )
+from embodied_ssl.train.env_source import EnvSource
+from embodied_ssl.train.session import Session
 
 TINY = Config(
     device="cpu",
@@ -39,3 +41,9 @@ TINY = Config(
     evaluation=EvaluationConfig(enabled=False),
 )
 CAMERA = EnvConfig(num_lanes=4, kwargs={"camera_backend": "ray", "episode_ticks": 60})
+
+
+def robots_of(session: Session) -> EnvSource:
+    """Return the source of a run in an env."""
+    assert isinstance(session.source, EnvSource)
+    return session.source

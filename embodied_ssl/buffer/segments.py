@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from embodied_ssl.buffer.stream_buffer import StreamBuffer
 from embodied_ssl.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from embodied_ssl.buffer.stream_buffer import StreamBuffer
 
 
 def file_hash(path: Path) -> str:
@@ -72,7 +74,7 @@ class SegmentStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f".{name}.tmp"
         try:
-            save_file(self.buffer.export_since(self._ticks, self._rows), aside)
+            save_file(export_since(self.buffer, self._ticks, self._rows), aside)
             sync_file(aside)
             aside.replace(self.folder / name)
         finally:
@@ -96,7 +98,7 @@ class SegmentStore:
         """
         self.verify(manifest)
         for entry in manifest:
-            self.buffer.import_ticks(load_file(self.folder / entry["file"]))
+            import_rows(self.buffer, load_file(self.folder / entry["file"]))
         self.manifest = list(manifest)
         self._mark()
 
@@ -124,11 +126,45 @@ class SegmentStore:
             path.unlink()
 
 
+def export_since(buffer: StreamBuffer, ticks: np.ndarray, rows: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """Return all that is stored and was appended after per-lane counts ``ticks (N,)`` and ``rows[name] (N,)``.
+
+    The form is flat: per stored tick its lane and number, and per stored row its lane and number.
+    """
+    spans = {"ticks": (ticks, buffer.table.count, {"ticks": buffer.ticks.ring})}
+    for name, ring in buffer.rows.items():
+        spans[name] = (rows[name], ring.count, {"values": ring.values, "meta": ring.meta})
+    out: dict[str, Tensor] = {}
+    for name, (since, count, rings) in spans.items():
+        capacity = next(iter(rings.values())).shape.slots
+        lanes, numbers = (torch.from_numpy(part) for part in _spans(np.maximum(since, count - capacity), count))
+        out |= {f"{name}/lane": lanes, f"{name}/number": numbers}
+        at = lanes.to(buffer.storage_device), (numbers % capacity).to(buffer.storage_device)
+        out |= {f"{name}/{part}": ring.take(*at)[:, 0].cpu() for part, ring in rings.items()}
+    return out
+
+
+def import_rows(buffer: StreamBuffer, stored: dict[str, Tensor]) -> None:
+    """Write what `export_since` returned back to its slots; counters and tables are restored apart from it."""
+    rings = {"ticks/ticks": buffer.ticks.ring}
+    for name, ring in buffer.rows.items():
+        rings |= {f"{name}/values": ring.values, f"{name}/meta": ring.meta}
+    for name, ring in rings.items():
+        owner = name.rpartition("/")[0]
+        lanes, numbers = (stored[f"{owner}/{part}"].numpy() for part in ("lane", "number"))
+        ring.write(lanes, numbers % ring.shape.slots, stored[name])
+
+
+def _spans(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return lane and number of every entry of ``[low[n], high[n])``, lane by lane."""
+    lanes = np.repeat(np.arange(len(low)), high - low)
+    numbers = np.concatenate([np.arange(a, b) for a, b in zip(low, high, strict=True)])
+    return lanes, numbers
+
+
 def tables_state(buffer: StreamBuffer) -> dict[str, Tensor]:
-    """Return the host tables of the buffer (counters, episodes, legal ends) as tensors."""
+    """Return the host tables of the buffer (counters, episodes) as tensors."""
     arrays = {f"episodes.{name}": array for name, array in buffer.table.state().items()}
-    for position, index in enumerate(buffer.indices.values()):
-        arrays |= {f"index{position}.{name}": array for name, array in index.state().items()}
     arrays |= {f"row_count.{name}": array for name, array in buffer.row_count.items()}
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
@@ -140,7 +176,7 @@ def load_tables(buffer: StreamBuffer, tensors: dict[str, Tensor]) -> None:
         return {k.removeprefix(prefix): v.numpy() for k, v in tensors.items() if k.startswith(prefix)}
 
     buffer.table.load_state(part("episodes."))
-    for position, index in enumerate(buffer.indices.values()):
-        index.load_state(part(f"index{position}."))
+    buffer.ticks.done.sync()
+    buffer.ticks.begun.set(slice(None), buffer.table.count)
     for name, count in part("row_count.").items():
-        buffer.row_count[name][:] = count
+        buffer.rows[name].restore(count)

@@ -1,8 +1,12 @@
-"""Which windows are legal: per lane a ring of legal end ticks, so that a draw is exactly uniform and O(1).
+"""Which windows are legal, from the bounds of episodes alone, so that a draw is exactly uniform.
 
 A window of ``context + horizon`` ticks ends at tick ``e``. Its last ``horizon + 1`` ticks lie in one episode; of
 the ``context - 1`` ticks before them those that precede the episode are masked, so the first ticks of an episode
 are learned from as the policy will see them. Everything here is host memory: the draw is made outside the update.
+
+The legal ends of an episode are consecutive ticks, and those of a lane keep the numbers that they got when they came
+in: legal are the numbers from ``expired`` to ``added``. A draw costs time in proportion to the number of episodes in
+the ring when ticks have come in since the last one, and to the logarithm of it otherwise; never to the capacity.
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+from embodied_ssl.buffer.episodes import Episodes, EpisodeTable
 
 
 @dataclass(frozen=True)
@@ -30,118 +36,84 @@ class WindowShape:
         return self.horizon + 1
 
 
-class EpisodeTable:
-    """Episode bounds of every tick in the ring, per lane."""
+@dataclass(frozen=True)
+class _Legal:
+    """What is legal at one version of the table: ``expired, added, ahead (N,)`` and the episodes."""
 
-    def __init__(self, num_lanes: int, capacity_ticks: int) -> None:
-        """Make an empty table of ``(T, N)``."""
-        self.capacity = capacity_ticks
-        self.count = np.zeros(num_lanes, np.int64)
-        self.start = np.zeros((capacity_ticks, num_lanes), np.int64)
-        self.ordinal = np.full((capacity_ticks, num_lanes), -1, np.int64)
-        self._current = np.full(num_lanes, -1, np.int64)
-        self._last = np.zeros((capacity_ticks, num_lanes), np.int64)
-
-    def append(self, lanes: np.ndarray, is_first: np.ndarray) -> None:
-        """Count one tick of each of ``lanes`` (M,); a lane's very first tick starts an episode in any case."""
-        tick = self.count[lanes]
-        slot = tick % self.capacity
-        starts = is_first | (tick == 0)
-        self._current[lanes] += starts
-        before = self.start[(tick - 1) % self.capacity, lanes]
-        self.start[slot, lanes] = np.where(starts, tick, before)
-        self.ordinal[slot, lanes] = self._current[lanes]
-        self._last[self._current[lanes] % self.capacity, lanes] = tick
-        self.count[lanes] = tick + 1
-
-    def bounds(self, lanes: np.ndarray, ticks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return first and newest tick of the episodes that hold ``ticks`` of ``lanes``."""
-        slot = ticks % self.capacity
-        return self.start[slot, lanes], self._last[self.ordinal[slot, lanes] % self.capacity, lanes]
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the arrays of an exact restore."""
-        return {
-            "count": self.count,
-            "start": self.start,
-            "ordinal": self.ordinal,
-            "current": self._current,
-            "last": self._last,
-        }
-
-    def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restore `state`."""
-        self.count[:], self.start[:], self.ordinal[:] = state["count"], state["start"], state["ordinal"]
-        self._current[:], self._last[:] = state["current"], state["last"]
+    expired: np.ndarray
+    added: np.ndarray
+    ahead: np.ndarray  # running sum over lanes
+    episodes: Episodes
 
 
 class WindowIndex:
-    """The legal ends of one window shape, per lane a FIFO in a ring."""
+    """The legal ends of one window shape, per lane a queue of which only the numbers at both ends are kept."""
 
     def __init__(self, shape: WindowShape, table: EpisodeTable, guard_ticks: int) -> None:
-        """Start empty on ``table``; ends whose window reaches into the oldest ``guard_ticks`` are not legal."""
+        """Bind to ``table``; ends whose window reaches into the oldest ``guard_ticks`` are not legal."""
         self.shape = shape
         self._table = table
         self._guard = guard_ticks
-        num_lanes = table.count.shape[0]
-        self._ends = np.zeros((table.capacity, num_lanes), np.int64)
-        self._head = np.zeros(num_lanes, np.int64)
-        self._tail = np.zeros(num_lanes, np.int64)
+        self._known: tuple[int, _Legal] | None = None
+
+    def _legal(self) -> _Legal:
+        version = self._table.version
+        if self._known is None or self._known[0] != version:
+            self._known = (version, self._count())
+        return self._known[1]
+
+    def _count(self) -> _Legal:
+        episodes, count = self._table.episodes(), self._table.count
+        oldest = (count - self._table.capacity + self._guard)[episodes.lane]  # first tick that draws may touch
+        expiring = episodes.first < oldest
+        low = np.where(expiring, oldest + self.shape.length - 1, episodes.first + self.shape.horizon)
+        legal = np.bincount(episodes.lane, np.maximum(episodes.last - low + 1, 0), minlength=len(count))
+        added = self._table.added(self.shape.horizon)
+        legal = legal.astype(np.int64)
+        return _Legal(added - legal, added, np.cumsum(legal), episodes)
 
     @property
     def num_legal(self) -> int:
         """Windows that can be drawn now."""
-        return int((self._head - self._tail).sum())
+        return int(self._legal().ahead[-1])
 
-    def append(self, lanes: np.ndarray) -> None:
-        """Take in the tick that the table has just counted for ``lanes``: add its end, drop what it expired."""
-        tick = self._table.count[lanes] - 1
-        start = self._table.start[tick % self._table.capacity, lanes]
-        new = tick - start >= self.shape.horizon
-        added = lanes[new]
-        self._ends[self._head[added] % self._table.capacity, added] = tick[new]
-        self._head[added] += 1
-        self._expire(lanes)
+    @property
+    def spans(self) -> tuple[np.ndarray, np.ndarray]:
+        """Per lane how many ends have expired and how many were ever added: legal are the numbers in between."""
+        legal = self._legal()
+        return legal.expired, legal.added
 
-    def _expire(self, lanes: np.ndarray) -> None:
-        """Drop ends whose oldest tick is about to be overwritten; several may share one oldest tick."""
-        capacity = self._table.capacity
-        while len(lanes):
-            lanes = lanes[self._head[lanes] > self._tail[lanes]]
-            end = self._ends[self._tail[lanes] % capacity, lanes]
-            oldest = np.maximum(end - self.shape.length + 1, self._table.start[end % capacity, lanes])
-            lanes = lanes[oldest < self._table.count[lanes] - capacity + self._guard]
-            self._tail[lanes] += 1
+    def end(self, lanes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Return the ends with these ``numbers``, counted per lane from the first one ever added.
+
+        Of a lane without an end the answer means nothing.
+        """
+        episodes, horizon = self._legal().episodes, self.shape.horizon
+        at = episodes.find_number(horizon, lanes, numbers)
+        return episodes.first[at] + horizon + (numbers - episodes.before[horizon][at])
 
     def draw(self, num_windows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw lanes ``(B,)`` and end ticks ``(B,)`` uniformly, with replacement, from all legal windows."""
-        ahead = np.cumsum(self._head - self._tail)
-        pick = rng.integers(ahead[-1], size=num_windows)
-        lanes = np.searchsorted(ahead, pick, side="right")
+        legal = self._legal()
+        pick = rng.integers(legal.ahead[-1], size=num_windows)
+        lanes = np.searchsorted(legal.ahead, pick, side="right")
         # Counted from the newest end of the lane: any order is uniform, and this one needs no second cumsum.
-        nth = self._head[lanes] - (ahead[lanes] - pick)
-        return lanes, self._ends[nth % self._table.capacity, lanes]
+        return lanes, self.end(lanes, legal.added[lanes] - (legal.ahead[lanes] - pick))
 
     def draw_siblings(
         self, lanes: np.ndarray, ends: np.ndarray, num_siblings: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw for each window ``num_siblings`` more of its own episode, uniformly; shapes ``(B, num_siblings)``."""
         start, last = self._table.bounds(lanes, ends)
-        oldest_legal = self._ends[self._tail[lanes] % self._table.capacity, lanes]
+        oldest_legal = self.end(lanes, self._legal().expired[lanes])
         low = np.maximum(start + self.shape.horizon, oldest_legal)
         siblings = rng.integers(low[:, None], last[:, None] + 1, size=(len(lanes), num_siblings))
         return np.repeat(lanes[:, None], num_siblings, 1), siblings
 
     def all_legal(self) -> tuple[np.ndarray, np.ndarray]:
         """Return lanes and ends of every legal window, by lane, oldest first."""
-        lanes = np.repeat(np.arange(len(self._head)), self._head - self._tail)
-        nth = np.concatenate([np.arange(low, high) for low, high in zip(self._tail, self._head, strict=True)])
-        return lanes, self._ends[nth % self._table.capacity, lanes]
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the arrays of an exact restore."""
-        return {"ends": self._ends, "head": self._head, "tail": self._tail}
-
-    def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restore `state`."""
-        self._ends[:], self._head[:], self._tail[:] = state["ends"], state["head"], state["tail"]
+        legal = self._legal()
+        counts = legal.added - legal.expired
+        lanes = np.repeat(np.arange(len(counts)), counts)
+        numbers = np.arange(len(lanes)) - np.repeat(legal.ahead - counts, counts) + legal.expired[lanes]
+        return lanes, self.end(lanes, numbers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,6 +76,19 @@ class Windows:
     tick: Tensor
     start: Tensor
     lane: Tensor
+
+    def to(self, device: torch.device) -> Windows:
+        """Return the windows on ``device``; from page-locked memory the copy does not wait."""
+
+        def moved(part: Rows | Frames) -> dict[str, Tensor]:
+            return {name: value.to(device, non_blocking=True) for name, value in vars(part).items()}
+
+        tables: dict[str, Any] = {
+            "rows": {name: Rows(**moved(rows)) for name, rows in self.rows.items()},
+            "frames": {name: Frames(**moved(frames)) for name, frames in self.frames.items()},
+        }
+        plain = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if name not in tables}
+        return Windows(**tables, **plain)
 
     def limit_frames(self, max_frames: int, windows_per_group: int = 1) -> Windows:
         """Keep at most about ``max_frames`` frames a sensor: of whole groups of windows, at least one group.

@@ -76,5 +76,7 @@ def frame_arrays(bench: Bench) -> dict[str, np.ndarray]:
         for row in np.flatnonzero(tick.fresh[name][lane]):
             frames.append(tick.rows[name][lane, row])
             times.append(number * bench.probe_set.spec.tick_s - tick.age_s[name][lane, row])
+    if not frames:  # of several logs, one without that camera
+        return {}
     kept = np.linspace(0, len(frames) - 1, min(NUM_FRAMES, len(frames))).astype(int)
     return {"frames": np.stack(frames)[kept], "frame_time_s": np.array(times, dtype=np.float32)[kept]}

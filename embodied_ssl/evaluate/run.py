@@ -18,6 +18,7 @@ from embodied_ssl.evaluate.feature_sets import Bench
 from embodied_ssl.evaluate.figure_arrays import frame_arrays, map_arrays, timeline_arrays
 from embodied_ssl.evaluate.forecasts import Forecaster, ReadingTable, predict_readings
 from embodied_ssl.evaluate.intervals import mean_interval
+from embodied_ssl.evaluate.log_probe_set import log_probe_set
 from embodied_ssl.evaluate.mlp_probe import mlp_predictor
 from embodied_ssl.evaluate.nulls import moving_columns, raw_window
 from embodied_ssl.evaluate.probe_set import ProbeSet, collect_probe_set
@@ -28,7 +29,7 @@ from embodied_ssl.evaluate.summary import finite, summary_of
 from embodied_ssl.evaluate.supervised import SupervisedData, SupervisedRecipe, supervised_predictor
 from embodied_ssl.health.gauges import effective_rank
 from embodied_ssl.learner.checkpoint import Part, newest_good, read_checkpoint
-from embodied_ssl.learner.online import OnlineLearner
+from embodied_ssl.learner.online import OnlineLearner, window_shape
 from embodied_ssl.objectives.forward import ForwardPrediction
 from embodied_ssl.run_folder import RunFolder, read_json, write_atomic, write_json
 from embodied_ssl.sources.envs import make_env
@@ -115,15 +116,8 @@ def evaluate_subject(subject: Subject) -> tuple[dict[str, Any], dict[str, np.nda
     Returns:
         The JSON-able record and the arrays of the report.
     """
-    began, sizes = time.monotonic(), subject.config.evaluation
-    probe_set = collect_probe_set(
-        subject.config.env,
-        subject.encoder.spec,
-        sizes.train_episodes,
-        sizes.test_episodes,
-        subject.encoder.context_ticks,
-        subject.camera_backend,
-    )
+    began = time.monotonic()
+    probe_set = _probe_set(subject)
     bench = Bench.make(probe_set, subject.encoder, max(subject.horizons))
     skill, timeline = _skill(subject, bench)
     figure_map, state_name = map_arrays(bench)
@@ -141,6 +135,15 @@ def evaluate_subject(subject: Subject) -> tuple[dict[str, Any], dict[str, np.nda
         "wall_s": time.monotonic() - began,
     }
     return finite(record), figure_map | timeline | frame_arrays(bench)
+
+
+def _probe_set(subject: Subject) -> ProbeSet:
+    """Return the frozen episodes of the env, or those of the logs of which some were held out."""
+    spec, sizes, context = subject.encoder.spec, subject.config.evaluation, subject.encoder.context_ticks
+    if subject.config.log.paths:
+        return log_probe_set(subject.config.log, window_shape(subject.config), spec, sizes)
+    episodes = sizes.train_episodes, sizes.test_episodes
+    return collect_probe_set(subject.config.env, spec, *episodes, context, subject.camera_backend)
 
 
 def _describe(probe_set: ProbeSet) -> dict[str, Any]:
@@ -211,7 +214,12 @@ def _skill(subject: Subject, bench: Bench) -> tuple[dict[str, Any], dict[str, np
 
 
 def _returns(subject: Subject) -> dict[str, Any]:
-    """Return mean, t-interval and every return of the policy and of random actions, in the same episodes' envs."""
+    """Return mean, t-interval and every return of the policy and of random actions, in the same episodes' envs.
+
+    Nothing can be tried in a log.
+    """
+    if subject.config.log.paths:
+        return {}
     num_lanes, seed = subject.config.evaluation.return_episodes, RETURN_SEED + subject.config.seed
     arms: dict[str, Any] = {"random": lambda env: random_returns(env, seed)}
     if (policy := subject.policy) is not None:

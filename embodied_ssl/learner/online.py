@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
+from embodied_ssl.buffer.sampling.from_config import window_source
 from embodied_ssl.buffer.stream_buffer import StreamBuffer
 from embodied_ssl.buffer.window_index import WindowShape
 from embodied_ssl.buffer.windows import Windows
 from embodied_ssl.config import Config
 from embodied_ssl.encoders.stream_encoder import StreamEncoder
 from embodied_ssl.errors import CheckpointError, ConfigError, nearest
+from embodied_ssl.learner.batches import Batch, Batches, DirectBatches, PrefetchedBatches
 from embodied_ssl.learner.checkpoint import write_checkpoint
 from embodied_ssl.learner.draws import make_draws
 from embodied_ssl.learner.model_state import flatten_optimizer, load_optimizer
@@ -48,6 +51,11 @@ def pick_device(name: str) -> torch.device:
         raise ConfigError(f"device is {name!r}, which is not usable here ({reason}); use auto or cpu") from None
 
 
+def window_shape(config: Config) -> WindowShape:
+    """Return the shape of the windows that updates draw."""
+    return WindowShape(config.encoder.context_ticks, config.learner.horizon_ticks)
+
+
 class OnlineLearner:
     """Learns an encoder from streams while they flow.
 
@@ -57,28 +65,35 @@ class OnlineLearner:
         >>> stream.reset(*envs.reset(seed=0))
     """
 
-    def __init__(self, spec: StreamSpec, num_lanes: int, config: Config) -> None:
+    def __init__(self, spec: StreamSpec, num_lanes: int, config: Config, buffer: StreamBuffer | None = None) -> None:
         """Build encoder, objectives, buffer and optimiser from the spec and the config.
 
         Args:
             spec: the sensors.
             num_lanes: robots side by side, N.
             config: every setting; ``config.seed`` is the root of all generators.
+            buffer: where the history is kept, of `window_shape`; None: one as ``config.buffer`` says.
 
         Raises:
             ConfigError: an objective, option or device is not known.
         """
         self.spec, self.num_lanes, self.config = spec, num_lanes, config
         self.device = pick_device(config.device)
-        self.shape = WindowShape(config.encoder.context_ticks, config.learner.horizon_ticks)
-        self.buffer = StreamBuffer(
-            spec, num_lanes, config.buffer.capacity_ticks, (self.shape,), self.device, config.buffer.guard_ticks
+        self.shape = window_shape(config)
+        self.buffer = (
+            buffer
+            if buffer is not None
+            else StreamBuffer(
+                spec, num_lanes, config.buffer.capacity_ticks, (self.shape,), self.device, config.buffer.guard_ticks
+            )
         )
         seeds = np.random.SeedSequence(config.seed).spawn(2)
         self.rng = np.random.default_rng(seeds[0])
         self.model = _build_model(spec, config, int(seeds[1].generate_state(1)[0])).to(self.device)
         self.update_step = Update(self.model, _weights(config), config.learner)
+        self.batches: Batches = DirectBatches(self._make_batch, self.rng)
         self.num_updates = 0
+        self._ticks_apart = 0  # lane-ticks on the clock that were not appended to this buffer
         self._updates_before = 0  # done by earlier lives of this learner, on streams that are not in this buffer
         self._anchors: Windows | None = None
         self._metrics_sum: Tensor | None = None
@@ -127,9 +142,23 @@ class OnlineLearner:
         return Stream(env, self.model.encoder, self, buffer)
 
     @property
+    def buffer(self) -> StreamBuffer:
+        """The history; given another one, sampling begins anew on that."""
+        return self._buffer
+
+    @buffer.setter
+    def buffer(self, buffer: StreamBuffer) -> None:
+        self._buffer = buffer
+        self.window_source = window_source(self.config.sampling, buffer, self.shape)
+
+    @property
     def env_steps(self) -> int:
-        """Lane-ticks recorded."""
-        return self.buffer.num_ticks
+        """Lane-ticks that have come in: those appended, unless `set_clock` says otherwise."""
+        return self.buffer.num_ticks + self._ticks_apart
+
+    def set_clock(self, env_steps: int) -> None:
+        """Let `env_steps` go on from a number, for a source that shows what the buffer holds already."""
+        self._ticks_apart = env_steps - self.buffer.num_ticks
 
     @property
     def num_due(self) -> int:
@@ -153,10 +182,30 @@ class OnlineLearner:
                 self.publish()
         return due
 
+    def _make_batch(self) -> Batch:
+        config, objectives = self.config.learner, dict[str, Any](self.model.objectives.items())
+        draws = make_draws(self.buffer, self.shape, config, objectives, self.rng, self.window_source)
+        windows = draws.gather(self.buffer, self.shape.length)
+        return Batch(windows.limit_frames(config.max_frames, config.windows_per_episode), draws)
+
+    @contextmanager
+    def prefetched(self) -> Iterator[None]:
+        """Make batches ahead in a thread meanwhile.
+
+        Updates are those that would be made without it as long as nothing is appended; where the buffer grows, batches
+        are up to two updates old.
+        """
+        direct = self.batches
+        self.batches = ahead = PrefetchedBatches(self._make_batch, self.rng, self.device)
+        try:
+            yield
+        finally:
+            ahead.close()
+            self.batches = direct
+
     def _update_once(self) -> None:
-        objectives: dict[str, Any] = dict(self.model.objectives.items())
-        draws = make_draws(self.buffer, self.shape, self.config.learner, objectives, self.rng)
-        metrics = self.update_step(self.buffer, draws, self.num_updates)
+        windows, draws = self.batches.next()
+        metrics = self.update_step(windows, draws, self.num_updates)
         bad = metrics[-1]
         self._bad_run = (self._bad_run + 1) * bad
         # A bad update's figures are not finite: they are left out of the means, and counted.
@@ -241,7 +290,7 @@ class OnlineLearner:
         load_optimizer(self.update_step.optimizer, tensors)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return everything but the buffer's rows, as tensors and JSON, for an exact resume."""
+        """Return everything but the rows of buffer and long-term memory, as tensors and JSON, for an exact resume."""
         tensors = self._clone()
         tensors |= {f"snapshot.{name}": value for name, value in self.snapshot.weights.items()}
         tensors |= {f"healthy.{name}": value for name, value in self._healthy.items()}
@@ -254,7 +303,7 @@ class OnlineLearner:
             "metrics_count": self._metrics_count,
             "metric_names": self.update_step.metric_names,
             "snapshot": {"version": self.snapshot.version, "updates": self.snapshot.updates},
-            "rng": self.rng.bit_generator.state,
+            "rng": self.batches.rng_state,
         }
         return tensors, facts
 

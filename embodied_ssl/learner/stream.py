@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,10 @@ from embodied_ssl.encoders.stream_encoder import StreamEncoder
 from embodied_ssl.errors import SpecError
 from embodied_ssl.learner.snapshots import Snapshot
 from embodied_ssl.sources.simulation import TickMaker
+from embodied_ssl.spec import Tick
+
+Tap = Callable[[Sequence[Tick]], None]
+"""Called with the one or two ticks of every step, in order; reset included."""
 
 
 class Publisher(Protocol):
@@ -47,10 +52,11 @@ class Stream:
         self._lanes = np.arange(env.num_envs)
         self._at = torch.from_numpy(self._lanes).to(buffer.device)
         self.version = -1
+        self.taps: list[Tap] = []
 
     def reset(self, observation: Any, info: Any = None, mask: np.ndarray | None = None) -> None:
         """Take in the first observations of all lanes, or of the lanes in ``mask (N,)`` bool."""
-        self._take(self.ticks.reset(observation, info, mask))
+        self._take_all([self.ticks.reset(observation, info, mask)])
 
     def observe(
         self,
@@ -62,7 +68,12 @@ class Stream:
         info: Any = None,
     ) -> None:
         """Take in one env step: the action given and the five things `env.step` returned, arrays or tensors."""
-        for tick in self.ticks.step(action, observation, reward, terminated, truncated, info):
+        self._take_all(self.ticks.step(action, observation, reward, terminated, truncated, info))
+
+    def _take_all(self, ticks: Sequence[Tick]) -> None:
+        for tap in self.taps:
+            tap(ticks)
+        for tick in ticks:
             self._take(tick)
 
     def embed(self) -> Tensor:
@@ -74,7 +85,7 @@ class Stream:
         return self._embedding.clone()  # outside inference mode: the caller may train on it
 
     @torch.inference_mode()
-    def _take(self, tick: Any) -> None:
+    def _take(self, tick: Tick) -> None:
         self.buffer.append(tick)
         if self.version != self._publisher.snapshot.version:
             self._swap(self._publisher.snapshot)

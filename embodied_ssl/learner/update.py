@@ -1,4 +1,4 @@
-"""The update: a tensor-only function of the model, the buffer's storage and the draws. No host sync, no randomness.
+"""The update: a tensor-only function of the model, the gathered windows and the draws. No host sync, no randomness.
 
 Reading order: `SSLModel` (what is learned), `shared_passes` (one online and one target pass), `Update` (one step).
 """
@@ -15,7 +15,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from embodied_ssl.buffer.stream_buffer import StreamBuffer
 from embodied_ssl.buffer.windows import Windows
 from embodied_ssl.config import LearnerConfig
 from embodied_ssl.encoders.stream_encoder import StreamEncoder
@@ -88,17 +87,13 @@ class Update:
         self._targets: list[Tensor] = list(model.target_encoder.parameters())
         self._followed: list[Tensor] = list(model.encoder.parameters())
 
-    def __call__(self, buffer: StreamBuffer, draws: Draws, num_updates: int) -> Tensor:
+    def __call__(self, windows: Windows, draws: Draws, num_updates: int) -> Tensor:
         """Do update number ``num_updates`` (from 0) and return the metrics, in the order of `metric_names`.
 
         Returns:
             ``(M,)`` float32 on the device: read it later, it is not ready when this returns on a GPU.
         """
         self._lr.fill_(self.config.lr * min(1.0, (num_updates + 1) / max(1, self.config.warmup_updates)))
-        shape = self.model.encoder.context_ticks + self.config.horizon_ticks
-        windows = buffer.gather(draws.lanes, draws.ends, shape).limit_frames(
-            self.config.max_frames, self.config.windows_per_episode
-        )
         statistics = [value.clone() for value in self._statistics]
         if num_updates < self.statistics_updates:
             self.model.encoder.observe_statistics(windows)

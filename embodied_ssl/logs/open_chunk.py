@@ -1,36 +1,51 @@
-"""The chunk of a stream that is being filled, in memory."""
+"""The chunk of a stream that is being filled, in memory.
+
+Ctrl-C may strike between any two statements of a caller. So rows count from one assignment on (``_num_rows``), and a
+full chunk becomes a closed one by one assignment (``_now``): nothing is taken twice or lost, whatever is interrupted.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import numpy as np
 
+from embodied_ssl.logs.chunks import ArrayFormat
 from embodied_ssl.logs.schema import INDEX_COLUMNS, LogStream
 
+MAX_SPARE = 2
+"""Buffers kept for the next chunks: touching fresh memory costs as much as filling it."""
 
-@dataclass(frozen=True)
+
 class ClosedChunk:
     """A full chunk on its way to disk; the future gives the CRC32C of its data and of its index."""
 
-    number: int
-    future: Future[tuple[int, int]]
+    def __init__(self, stream: LogStream, number: int, data: np.ndarray, index: np.ndarray) -> None:
+        """Describe chunk ``number``."""
+        self.stream, self.number, self.data, self.index = stream, number, data, index
+        self.future: Future[tuple[int, int]] = Future()
+        self.is_queued = False
+        self._claim = threading.Lock()
 
-
-@dataclass(frozen=True)
-class TailPart:
-    """Rows of an open chunk that go to the tail file."""
-
-    stream: int
-    first_row: int
-    index: np.ndarray
-    data: np.ndarray
+    def claim(self) -> bool:
+        """Return True to the first who asks: queued twice, it is still written once."""
+        return self._claim.acquire(blocking=False)
 
     @property
-    def num_rows(self) -> int:
-        """Rows of the part."""
-        return len(self.data)
+    def nbytes(self) -> int:
+        """Raw bytes."""
+        return self.data.nbytes + self.index.nbytes
+
+
+class _Filling:
+    """The open chunk, and the chunks closed since the last commit."""
+
+    __slots__ = ("closed", "data", "index", "number")
+
+    def __init__(self, number: int, data: np.ndarray, index: np.ndarray, closed: tuple[ClosedChunk, ...]) -> None:
+        self.number, self.data, self.index, self.closed = number, data, index, closed
 
 
 class OpenChunk:
@@ -39,21 +54,28 @@ class OpenChunk:
     def __init__(self, number: int, stream: LogStream, chunk_rows: int, num_chunks: int) -> None:
         """Begin chunk ``num_chunks`` of stream ``number``."""
         self.number, self.stream, self.chunk_rows = number, stream, chunk_rows
-        self.closed: list[ClosedChunk] = []
+        self.dtype, self.row_shape = np.dtype(stream.sensor.dtype), stream.sensor.shape
+        self.formats = [ArrayFormat.of(stream, array, chunk_rows) for array in ("data", "index")]
         self.in_tail = num_chunks * chunk_rows  # rows before this one are in a chunk or in the tail file
-        self._chunk, self.num_open = num_chunks, 0
-        self._begin()
+        self._spare: deque[tuple[np.ndarray, np.ndarray]] = deque()
+        self._now = _Filling(num_chunks, *self._buffers(), ())
+        self._num_rows = num_chunks * chunk_rows
 
-    def _begin(self) -> None:
-        # Zeroed lazily by the system; whoever pads a chunk relies on the zeros behind its rows.
-        self._data = np.zeros((self.chunk_rows, *self.stream.sensor.shape), self.stream.sensor.dtype)
-        self._index = np.zeros((len(INDEX_COLUMNS), self.chunk_rows), np.int64)
-        self.num_open = 0
+    def _buffers(self) -> tuple[np.ndarray, np.ndarray]:
+        if self._spare:
+            return self._spare.popleft()
+        data = np.empty((self.chunk_rows, *self.row_shape), self.dtype)
+        return data, np.empty((len(INDEX_COLUMNS), self.chunk_rows), np.int64)
 
     @property
     def num_rows(self) -> int:
         """Rows ever appended."""
-        return self._chunk * self.chunk_rows + self.num_open
+        return self._num_rows
+
+    @property
+    def num_open(self) -> int:
+        """Rows of the open chunk."""
+        return self._num_rows - self._now.number * self.chunk_rows
 
     @property
     def is_full(self) -> bool:
@@ -62,32 +84,45 @@ class OpenChunk:
 
     def fill(self, data: np.ndarray, index: np.ndarray) -> int:
         """Copy as many of the rows as there is room for; return how many."""
-        count = min(len(data), self.chunk_rows - self.num_open)
-        self._data[self.num_open : self.num_open + count] = data[:count]
-        self._index[:, self.num_open : self.num_open + count] = index[:, :count]
-        self.num_open += count
+        now, begin = self._now, self.num_open
+        count = min(len(data), self.chunk_rows - begin)
+        now.data[begin : begin + count] = data[:count]
+        now.index[:, begin : begin + count] = index[:, :count]
+        self._num_rows += count
         return count
 
-    def close(self) -> tuple[int, np.ndarray, np.ndarray]:
-        """Return number, data and index of the full chunk and begin the next."""
-        closed = (self._chunk, self._data, self._index)
-        self._chunk += 1
-        self._begin()
+    def close(self) -> ClosedChunk:
+        """Close the full chunk, begin the next, and return it."""
+        now = self._now
+        closed = ClosedChunk(self.stream, now.number, now.data, now.index)
+        self._now = _Filling(now.number + 1, *self._buffers(), (*now.closed, closed))
         return closed
 
-    def padded(self) -> tuple[int, np.ndarray, np.ndarray]:
-        """Return number, data and index of the open chunk, zeros behind its rows."""
-        return self._chunk, self._data, self._index
-
-    def take_closed(self) -> list[ClosedChunk]:
+    def take_closed(self) -> tuple[ClosedChunk, ...]:
         """Return the chunks filled since the last call."""
-        closed, self.closed = self.closed, []
+        closed, self._now.closed = self._now.closed, ()
         return closed
 
-    def part_for_tail(self, everything: bool) -> TailPart:
-        """Return a copy of the open rows that the tail file lacks, or of all of them."""
-        first = self._chunk * self.chunk_rows
+    def recycle(self, closed: ClosedChunk) -> None:
+        """Take back the memory of a chunk that lies on disk."""
+        if len(self._spare) < MAX_SPARE:
+            self._spare.append((closed.data, closed.index))
+
+    def padded(self) -> ClosedChunk:
+        """Return the open chunk with zeros behind its rows."""
+        now, end = self._now, self.num_open
+        now.data[end:] = 0
+        now.index[:, end:] = 0
+        return ClosedChunk(self.stream, now.number, now.data, now.index)
+
+    def part_for_tail(self, everything: bool) -> tuple[int, np.ndarray, np.ndarray]:
+        """Return first row, index and data of the open rows that the tail file lacks, or of all of them.
+
+        They are views: what was filled in stays as it is until the chunk is recycled, by the same thread that asks.
+        """
+        now, end = self._now, self._num_rows
+        first = now.number * self.chunk_rows
         begin = first if everything else max(first, self.in_tail)
-        rows = slice(begin - first, self.num_open)
-        self.in_tail = self.num_rows
-        return TailPart(self.number, begin, self._index[:, rows].copy(), self._data[rows].copy())
+        rows = slice(begin - first, end - first)
+        self.in_tail = end
+        return begin, now.index[:, rows], now.data[rows]

@@ -11,18 +11,18 @@ import numpy as np
 
 from embodied_ssl.errors import LogError, nearest
 from embodied_ssl.logs import layout
-from embodied_ssl.logs.chunks import ArrayFormat
-from embodied_ssl.logs.journal import Journal
+from embodied_ssl.logs.chunk_reader import ChunkReader
+from embodied_ssl.logs.epochs import schema_change
+from embodied_ssl.logs.events import notes_of
+from embodied_ssl.logs.lock import writer_lock
+from embodied_ssl.logs.reopening import readable_journal
 from embodied_ssl.logs.schema import INDEX_COLUMNS, Episode, LogRows, LogStream
-from embodied_ssl.logs.store import make_store
+from embodied_ssl.logs.store import cut_notes, make_store
 from embodied_ssl.logs.writer import FLUSH_S, LogWriter
-
-NUM_TRIES = 20
-"""How often a reader looks again when a writer replaces the tail under it."""
 
 
 class StreamLog:
-    """A log on disk, read-only.
+    """A log on disk, read-only; ``journal`` is what its commit record says.
 
     Example:
         >>> with StreamLog.create("run.zarr", streams) as writer:
@@ -34,17 +34,11 @@ class StreamLog:
     def __init__(self, path: Path | str, skip_corrupt: bool = False) -> None:
         """Open a log; see `open`."""
         self.path, self.skip_corrupt = Path(path), skip_corrupt
-        if not layout.is_log(self.path):
-            raise LogError(
-                f"{path} is no log of embodied_ssl (it has no {layout.COMMIT_FILE}); make one with "
-                "`embodied-ssl record` or `embodied-ssl import`"
-            )
-        layout.refuse_links(self.path)
-        self._journal = Journal(self.path)
         self.corrupt: dict[str, list[int]] = {}
-        self._decoded: dict[str, tuple[int, LogRows]] = {}
         with layout.named_errors(self.path):
-            self._read_state()
+            self.journal = readable_journal(self.path, skip_corrupt)
+            self._reader = ChunkReader(self.path, self.journal)
+        self._streams = {stream.name: stream for stream in self.journal.streams}
 
     @classmethod
     def open(cls, path: Path | str, skip_corrupt: bool = False) -> StreamLog:
@@ -52,7 +46,8 @@ class StreamLog:
 
         Args:
             path: folder of the log.
-            skip_corrupt: leave damaged chunks out and count them in ``corrupt``, instead of raising.
+            skip_corrupt: leave damaged chunks out and count them in ``corrupt``, all damage in
+                ``damage``, instead of raising.
 
         Raises:
             LogError: there is none, it is damaged, or it holds symbolic links.
@@ -109,36 +104,58 @@ class StreamLog:
             raise LogError(f"on_change is {on_change!r}, expected refuse or epoch")
         newest = StreamLog(path).epochs[-1]
         change = schema_change(list(newest.streams.values()), streams) if streams is not None else None
-        if change is None or streams is None:
+        if change is None and not (newest.is_compacted and on_change == "epoch"):
             return LogWriter(newest.path, flush_s, fsync)
         if on_change == "refuse":
             raise LogError(f"{path}: {change}; record to another log, or open an epoch with on_change='epoch'")
-        number = len(StreamLog(path).epochs)
-        folder = Path(path) / layout.EPOCHS_FOLDER / str(number)
-        folder.parent.mkdir(exist_ok=True)
-        return StreamLog.create(folder, streams, {**newest.facts, "epoch": number}, flush_s, fsync)
+        folder = Path(path) / layout.EPOCHS_FOLDER / str(len(StreamLog(path).epochs))
+        with layout.named_errors(newest.path), writer_lock(newest.path):
+            folder.parent.mkdir(exist_ok=True)
+            facts = {**newest.facts, "epoch": int(folder.name)}
+            return StreamLog.create(folder, streams or list(newest.streams.values()), facts, flush_s, fsync)
 
     # --- what there is ------------------------------------------------------------------------------------------
 
     @property
     def streams(self) -> dict[str, LogStream]:
         """The streams by name."""
-        return {stream.name: stream for stream in self._journal.streams}
+        return dict(self._streams)
+
+    @property
+    def is_compacted(self) -> bool:
+        """Whether the log lies in shards, and grows no more."""
+        return self.journal.is_compacted
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the recorder said of the log."""
-        return self._journal.facts
+        return self.journal.facts
 
     @property
     def episodes(self) -> list[Episode]:
         """Episodes in the order in which they began."""
-        return self._journal.episodes()
+        return self.journal.episodes()
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines that people should read, such as what an import left out."""
+        return notes_of(self.journal.events)
+
+    @property
+    def damage(self) -> list[str]:
+        """What ``skip_corrupt`` left out, as lines for people, as far as it was met."""
+        corrupt = [f"stream {name!r}: {len(some)} damaged chunks left out" for name, some in self.corrupt.items()]
+        return [
+            *self.journal.damage(),
+            *cut_notes(self.journal),
+            *filter(None, [self._reader.lost_tail]),
+            *corrupt,
+        ]
 
     @property
     def num_commits(self) -> int:
         """Commits seen."""
-        return self._journal.num_commits
+        return self.journal.num_commits
 
     @property
     def epochs(self) -> list[StreamLog]:
@@ -149,28 +166,15 @@ class StreamLog:
 
     def num_rows(self, name: str) -> int:
         """Return the committed rows of a stream."""
-        return self._journal.rows[self._stream(name).name]
+        return self._reader.rows[self._stream(name).name]
 
     def refresh(self) -> bool:
         """Look for newer commits; return whether there are any."""
-        before = self._journal.num_commits
+        before = self.journal.num_commits
         with layout.named_errors(self.path):
-            self._read_state()
-        return self._journal.num_commits > before
-
-    def _read_state(self) -> None:
-        """Read commits and the tail that the last one names; a writer may replace the tail meanwhile."""
-        for attempt in range(NUM_TRIES):
-            self._journal.refresh()
-            try:
-                self._tail = self._journal.read_tail()
-                break
-            except FileNotFoundError:
-                if attempt == NUM_TRIES - 1:
-                    number, _ = self._journal.tail
-                    raise LogError(f"{layout.tail_path(self.path, number)} is missing; its rows are lost") from None
-        if not self._journal.streams:
-            raise LogError(f"{self._journal.path} has no header; the log was never begun")
+            if self.journal.refresh():
+                self._reader.refresh()
+        return self.journal.num_commits > before
 
     # --- rows ---------------------------------------------------------------------------------------------------
 
@@ -180,67 +184,62 @@ class StreamLog:
         Raises:
             LogError: a chunk is damaged or missing, or rows are asked that were not committed.
         """
-        stop = self.num_rows(name) if stop is None else stop
-        if not 0 <= start <= stop <= self.num_rows(name):
-            raise LogError(
-                f"{self.path}: rows {start} to {stop} of stream {name!r} are not there; it has "
-                f"{self.num_rows(name)} committed rows"
-            )
-        parts = list(self.blocks(name, start, stop))
-        if len(parts) == 1:
-            return parts[0]
-        empty = self._tail[name][1][:0]
-        data = [part.data for part in parts] or [empty]
-        index = [part.index for part in parts] or [np.zeros((0, len(INDEX_COLUMNS)), np.int64)]
-        return LogRows(np.concatenate(data), np.concatenate(index))
+        start, stop = self._span(name, start, stop)
+        stream = self._streams[name]
+        data = np.empty((stop - start, *stream.sensor.shape), stream.sensor.dtype)
+        index = np.empty((len(INDEX_COLUMNS), stop - start), np.int64)
+        at = 0
+        for number, part in self._reader.parts(name, start, stop):
+            count = part.stop - part.start
+            with self._left_out_if_corrupt(name, number):
+                self._reader.copy(stream, number, part, data[at : at + count], index[:, at : at + count])
+                at += count
+        return LogRows(data[:at], index[:, :at].T)
 
     def blocks(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[LogRows]:
         """Yield rows ``start`` to ``stop`` chunk by chunk, in bounded memory."""
-        stop = self.num_rows(name) if stop is None else stop
-        size = self._journal.chunk_rows[self._stream(name).name]
-        first_open = self._journal.first_open_row(name)
-        for number in range(start // size, -(-min(stop, first_open) // size)):
-            with self._left_out_if_corrupt(name, number):
-                rows = self._chunk(name, number)
-                part = slice(max(start - number * size, 0), min(stop - number * size, size))
-                yield LogRows(rows.data[part], rows.index[part])
-        if stop > first_open:
-            index, data = self._tail[name]
-            part = slice(max(start - first_open, 0), stop - first_open)
-            yield LogRows(data[part], index[:, part].T)
+        start, stop = self._span(name, start, stop)
+        for number, part in self._reader.parts(name, start, stop):
+            begin = number * self.journal.chunk_rows[name]
+            if len(rows := self.read(name, begin + part.start, begin + part.stop)):
+                yield rows
 
     def index(self, name: str) -> np.ndarray:
         """Return the index columns ``(N, 5)`` int64 of all committed rows."""
-        parts = []
-        for number in range(len(self._journal.chunks[self._stream(name).name])):
+        parts = [np.zeros((0, len(INDEX_COLUMNS)), np.int64)]
+        for number, part in self._reader.parts(name, *self._span(name, 0, None)):
             with self._left_out_if_corrupt(name, number):
                 if self.skip_corrupt:  # a chunk whose data is damaged is left out whole
-                    self._chunk(name, number)
-                parts.append(self._array(name, "index", number).T)
-        return np.concatenate([*parts, self._tail[name][0].T])
+                    self._reader.check(self._streams[name], number)
+                parts.append(self._reader.index(self._streams[name], number)[:, part].T)
+        return np.concatenate(parts)
 
-    def _chunk(self, name: str, number: int) -> LogRows:
-        held = self._decoded.get(name)
-        if held is None or held[0] != number:
-            rows = LogRows(self._array(name, "data", number), self._array(name, "index", number).T)
-            held = self._decoded[name] = (number, rows)
-        return held[1]
+    def num_chunks(self, name: str) -> int:
+        """Return the committed chunks of a stream; rows behind them are in the tail file."""
+        return self._reader.num_chunks(self._stream(name).name)
 
-    def _array(self, name: str, array: str, number: int) -> np.ndarray:
-        stream = self._stream(name)
-        kind = ArrayFormat.of(stream, array, self._journal.chunk_rows[name])
-        path = layout.chunk_path(self.path, name, array, number, len(stream.sensor.shape))
-        crc = self._journal.chunks[name][number][layout.ARRAYS.index(array)]
+    def try_chunk(self, name: str, number: int) -> list[str]:
+        """Return why a chunk cannot be read, one line; nothing when it can."""
         try:
-            encoded = layout.read_file(path, kind.max_encoded_bytes)
-        except FileNotFoundError:
-            raise LogError(f"{path} is missing though it was committed; --skip-corrupt leaves it out") from None
-        return kind.decode(encoded, crc, path)
+            self._reader.check(self._stream(name), number)
+        except LogError as error:
+            return [str(error)]
+        return []
+
+    def _span(self, name: str, start: int, stop: int | None) -> tuple[int, int]:
+        committed = self.num_rows(name)
+        stop = committed if stop is None else stop
+        if not 0 <= start <= stop <= committed:
+            raise LogError(
+                f"{self.path}: rows {start} to {stop} of stream {name!r} are not there; {committed} are committed"
+            )
+        return start, stop
 
     @contextlib.contextmanager
     def _left_out_if_corrupt(self, name: str, number: int) -> Iterator[None]:
         try:
-            yield
+            with layout.named_errors(self.path):
+                yield
         except LogError:
             if not self.skip_corrupt:
                 raise
@@ -248,24 +247,6 @@ class StreamLog:
                 numbers.append(number)
 
     def _stream(self, name: str) -> LogStream:
-        if name not in self._journal.rows:
-            raise LogError(f"{self.path} has no stream {name!r}; {nearest(name, self._journal.rows)}")
-        return self.streams[name]
-
-
-def schema_change(before: Sequence[LogStream], now: Sequence[LogStream]) -> str | None:
-    """Return what differs between two sets of streams, by name; None when they are the same."""
-    old, new = ({stream.name: stream for stream in some} for some in (before, now))
-    for name in [*old, *new]:
-        if name not in new:
-            return f"stream {name!r} is gone"
-        if name not in old:
-            return f"stream {name!r} is new"
-        if old[name] != new[name]:
-            return f"stream {name!r} was {_brief(old[name])}, now {_brief(new[name])}"
-    return None
-
-
-def _brief(stream: LogStream) -> str:
-    sensor = stream.sensor
-    return f"{stream.role} {sensor.dtype} {sensor.shape} at {sensor.rate_hz:g} Hz"
+        if name not in self._streams:
+            raise LogError(f"{self.path} has no stream {name!r}; {nearest(name, self._streams)}")
+        return self._streams[name]

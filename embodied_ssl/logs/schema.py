@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -23,6 +24,10 @@ END_KINDS = ("terminated", "truncated", "terminated+truncated", "unknown", "open
 
 MAX_ROW_BYTES = 256 << 20
 """Largest row that is believed; a declared size beyond it is refused before any memory is taken."""
+
+MAX_AXES = 16
+MAX_NAME_BYTES = 200
+"""Of a name as a folder name, in which a letter that is not plain takes three bytes or more."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,7 @@ class LogStream:
         """Check what a file could declare wrongly."""
         if self.role not in ROLES:
             raise LogError(f"stream {self.name!r}: unknown role {self.role!r}; {nearest(self.role, ROLES)}")
-        if not self.name or "\0" in self.name or len(self.name) > 200:
-            raise LogError(
-                f"stream name {self.name[:40]!r} is empty, too long or holds a NUL; expected 1 to 200 letters"
-            )
+        _check_name(self.name)
         try:
             kind = np.dtype(self.sensor.dtype)
         except TypeError:
@@ -53,10 +55,10 @@ class LogStream:
             raise LogError(
                 f"stream {self.name!r}: dtype is {self.sensor.dtype!r}, expected a plain number such as float32"
             )
-        if self.row_bytes > MAX_ROW_BYTES:
+        if len(self.sensor.shape) > MAX_AXES or self.row_bytes > MAX_ROW_BYTES:
             raise LogError(
-                f"stream {self.name!r}: a row of {self.sensor.shape} has {self.row_bytes:,} bytes, "
-                f"expected at most {MAX_ROW_BYTES:,}"
+                f"stream {self.name!r}: a row of {len(self.sensor.shape)} axes has {self.row_bytes:,} bytes, "
+                f"expected at most {MAX_AXES} axes and {MAX_ROW_BYTES:,} bytes"
             )
 
     @property
@@ -90,6 +92,18 @@ class LogStream:
             return cls(SensorSpec(**fields), str(record["role"]))
         except (KeyError, TypeError, ValueError) as error:
             raise LogError(f"a stream's description is damaged ({error!r}): {str(record)[:120]}") from None
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that cannot become the name of a folder."""
+    try:
+        size = len(quote(name, safe="").replace(".", "%2E"))
+    except UnicodeEncodeError:
+        size = MAX_NAME_BYTES + 1
+    if not name or "\0" in name or size > MAX_NAME_BYTES:
+        raise LogError(
+            f"stream name {name[:40]!r} is empty, too long or no text; expected 1 to {MAX_NAME_BYTES} plain letters"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,23 @@
-"""Making a log's folder, and bringing it back to its last commit."""
+"""Making a log's folder, bringing it back to its last commit, and what other zarr libraries are told of it."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from embodied_ssl.errors import LogError
 from embodied_ssl.logs import layout
 from embodied_ssl.logs.chunks import ArrayFormat, default_chunk_rows
-from embodied_ssl.logs.journal import FORMAT, Journal, sealed
+from embodied_ssl.logs.journal import FORMAT, Journal
 from embodied_ssl.logs.schema import INDEX_COLUMNS, LogStream
+from embodied_ssl.logs.sealing import sealed
+
+MAX_METADATA_BYTES = 16 << 20
 
 
 def make_store(
@@ -24,56 +28,204 @@ def make_store(
     Raises:
         LogError: the folder exists and is not empty, a name comes twice, or facts are not JSON.
     """
-    names = [stream.name for stream in streams]
-    if not names or len(set(names)) != len(names):
-        raise LogError(f"a log needs at least one stream and unique names, got {names}")
-    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-        raise LogError(f"{path} exists; record to a new folder, or go on with it through StreamLog.append_to")
-    rows = {s.name: int(chunk_rows.get(s.name, default_chunk_rows(s))) for s in streams}
-    header = {"log": FORMAT, "created_ns": time.time_ns(), "facts": _json(facts)}
-    header["streams"] = [stream.to_json() | {"chunk_rows": rows[stream.name]} for stream in streams]
-    aside = path.with_name(f".{path.name}.creating")
+    header = header_of(streams, facts, {s.name: chunk_rows.get(s.name, default_chunk_rows(s)) for s in streams})
     with layout.named_errors(path):
-        shutil.rmtree(aside, ignore_errors=True)
+        refuse_taken(path)
+        aside = aside_folder(path, "creating")
         aside.mkdir(parents=True)
         try:
-            _fill_store(aside, streams, rows, header)
-            if path.exists():
-                path.rmdir()
-            aside.rename(path)
-            layout.sync_folder(path.parent)
+            fill_store(aside, streams, header, {stream.name: 0 for stream in streams})
+            layout.write_aside(aside / layout.COMMIT_FILE, [sealed(header)], sync=True)
+            put_in_place(aside, path)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
 
 
-def _fill_store(root: Path, streams: Sequence[LogStream], rows: Mapping[str, int], header: dict[str, Any]) -> None:
+def refuse_taken(path: Path) -> None:
+    """Refuse a path that holds something, or that names no folder."""
+    if not path.name or path.name == "..":
+        raise LogError(f"{path} names no folder of its own; expected one such as run.zarr")
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        raise LogError(f"{path} exists; record to a new folder, or go on with it through StreamLog.append_to")
+
+
+def aside_folder(path: Path, what: str) -> Path:
+    """Return a folder name beside ``path`` that this process alone uses, free of what an earlier one left."""
+    aside = path.with_name(f".{path.name}.{what}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    return aside
+
+
+def put_in_place(aside: Path, path: Path) -> None:
+    """Give a whole folder its own name; there may be an empty folder of that name."""
+    layout.sync_folder(aside)
+    os.rename(aside, path)
+    layout.sync_folder(path.parent)
+
+
+def header_of(
+    streams: Sequence[LogStream],
+    facts: Mapping[str, Any],
+    chunk_rows: Mapping[str, int],
+    shard_chunks: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """Return the header of a commit file, checked."""
+    names = [stream.name for stream in streams]
+    if not names or len(set(names)) != len(names):
+        raise LogError(f"a log needs at least one stream and unique names, got {names}")
+    entries = []
+    for stream in streams:
+        rows, shards = int(chunk_rows[stream.name]), (shard_chunks or {}).get(stream.name, 0)
+        ArrayFormat.of(stream, "data", rows, shards)
+        entries.append(stream.to_json() | {"chunk_rows": rows} | ({"shard_chunks": shards} if shards else {}))
+    return {"log": FORMAT, "created_ns": time.time_ns(), "facts": _json(facts), "streams": entries}
+
+
+def fill_store(root: Path, streams: Sequence[LogStream], header: dict[str, Any], rows: Mapping[str, int]) -> None:
+    """Make the folders and all ``zarr.json`` of a log whose streams have ``rows``."""
     (root / layout.TAIL_FOLDER).mkdir()
-    _write_group(root, {"embodied_ssl_log": FORMAT, "facts": header["facts"]})
-    _write_group(root / layout.STREAMS_FOLDER, {})
+    (root / layout.STREAMS_FOLDER).mkdir()
+    for stream in streams:
+        for array in layout.ARRAYS:
+            (layout.stream_folder(root, stream.name) / array).mkdir(parents=True)
+    formats = {entry["sensor"]["name"]: entry for entry in header["streams"]}
+    for path, record in metadata_records(root, streams, header["facts"], formats, rows):
+        layout.write_aside(path, [json.dumps(record, indent=1).encode()], sync=True)
+    for stream in streams:
+        layout.sync_folder(layout.stream_folder(root, stream.name))
+    layout.sync_folder(root / layout.STREAMS_FOLDER)
+
+
+def metadata_records(
+    root: Path,
+    streams: Sequence[LogStream],
+    facts: dict[str, Any],
+    formats: Mapping[str, Mapping[str, Any]],
+    rows: Mapping[str, int],
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield path and content of every ``zarr.json`` of a log: groups first, then arrays.
+
+    Args:
+        root: the log.
+        streams: its streams.
+        facts: its facts.
+        formats: ``chunk_rows`` and, in shards, ``shard_chunks`` by stream.
+        rows: rows by stream that other libraries are told.
+    """
+    yield root / "zarr.json", _group({"embodied_ssl_log": FORMAT, "facts": facts})
+    yield root / layout.STREAMS_FOLDER / "zarr.json", _group({})
     for stream in streams:
         folder = layout.stream_folder(root, stream.name)
-        _write_group(folder, stream.to_json())
+        yield folder / "zarr.json", _group(stream.to_json())
+        chunk_rows, shards = formats[stream.name]["chunk_rows"], formats[stream.name].get("shard_chunks", 0)
         for array in layout.ARRAYS:
-            (folder / array).mkdir()
-        write_shapes(root, stream, rows[stream.name], 0, sync=True)
-    layout.write_aside(root / layout.COMMIT_FILE, sealed(header), sync=True)
-    layout.sync_folder(root)
+            record = array_metadata(stream, array, chunk_rows, shards, rows[stream.name])
+            yield folder / array / "zarr.json", record
 
 
-def _write_group(folder: Path, attributes: dict[str, Any]) -> None:
-    folder.mkdir(exist_ok=True)
-    record = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
-    layout.write_aside(folder / "zarr.json", json.dumps(record, indent=1).encode(), sync=True)
+def array_metadata(stream: LogStream, array: str, chunk_rows: int, shard_chunks: int, num_rows: int) -> dict[str, Any]:
+    """Return the ``zarr.json`` of one array."""
+    columns = {"columns": list(INDEX_COLUMNS)} if array == "index" else {}
+    return ArrayFormat.of(stream, array, chunk_rows, shard_chunks).metadata(num_rows, columns)
+
+
+def holds_record(path: Path, record: dict[str, Any]) -> bool:
+    """Return whether a ``zarr.json`` says what it should, whatever its white space.
+
+    Raises:
+        FileNotFoundError: it is missing.
+        LogError: it is no plain file, or far too long.
+    """
+    try:
+        found = json.loads(layout.read_file(path, MAX_METADATA_BYTES))
+    except (ValueError, RecursionError):
+        return False
+    return json.dumps(found, sort_keys=True) == json.dumps(record, sort_keys=True)
+
+
+def formats_of(journal: Journal) -> dict[str, dict[str, int]]:
+    """Return ``chunk_rows`` and ``shard_chunks`` by stream."""
+    shards = journal.shard_chunks
+    return {name: {"chunk_rows": rows, "shard_chunks": shards[name]} for name, rows in journal.chunk_rows.items()}
+
+
+def _group(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
 
 
 def write_shapes(root: Path, stream: LogStream, chunk_rows: int, num_rows: int, sync: bool) -> None:
-    """Tell other zarr libraries how many rows a stream has; ours never reads it."""
+    """Tell other zarr libraries how many rows a stream of a growing log has; ours reads it only in `refuse_cut`."""
     for array in layout.ARRAYS:
-        columns = {"columns": list(INDEX_COLUMNS)} if array == "index" else {}
-        record = ArrayFormat.of(stream, array, chunk_rows).metadata(num_rows, columns)
         path = layout.stream_folder(root, stream.name) / array / "zarr.json"
-        layout.write_aside(path, json.dumps(record, indent=1).encode(), sync)
+        record = array_metadata(stream, array, chunk_rows, 0, num_rows)
+        layout.write_aside(path, [json.dumps(record, indent=1).encode()], sync)
+
+
+def told_rows(root: Path, stream: LogStream) -> int:
+    """Return the most rows that other zarr libraries are told of; -1 when no file says."""
+    folder = layout.stream_folder(root, stream.name)
+    return max(_told_by(folder / array, axis) for array, axis in (("data", 0), ("index", 1)))
+
+
+def _told_by(folder: Path, axis: int) -> int:
+    try:
+        rows = json.loads(layout.read_file(folder / "zarr.json", MAX_METADATA_BYTES))["shape"][axis]
+    except (LogError, OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return -1
+    return rows if type(rows) is int else -1
+
+
+def cut_streams(journal: Journal) -> dict[str, int]:
+    """Return the streams that once had more committed rows than the commit file says, with how many: its end is gone.
+
+    ``zarr.json`` is written when a log is closed or recovered, and rows only grow; so it never says more than was
+    committed, unless lines at the end of the commit file were lost since.
+    """
+    told = {stream.name: told_rows(journal.root, stream) for stream in journal.streams}
+    return {name: rows for name, rows in told.items() if rows > journal.rows[name]}
+
+
+def refuse_cut(journal: Journal) -> None:
+    """Refuse a log that lost the end of its commit file.
+
+    Raises:
+        LogError: naming a stream and what it lost.
+    """
+    for name, rows in cut_streams(journal).items():
+        raise LogError(
+            f"{journal.path} has lost its end: stream {name!r} has {journal.rows[name]:,} rows there and "
+            f"{rows:,} in its zarr.json; copy the log from a backup, or read what is left with --skip-corrupt"
+        )
+
+
+def cut_notes(journal: Journal) -> list[str]:
+    """Return what `refuse_cut` would refuse, as lines for people."""
+    return [
+        f"{journal.path} has lost its end: stream {name!r} had {rows:,} rows, {journal.rows[name]:,} are known"
+        for name, rows in cut_streams(journal).items()
+    ]
+
+
+def stray_files(journal: Journal) -> list[Path]:
+    """Return whatever lies in a log's folders and belongs neither to its last commit nor to zarr."""
+    strays = [path for path in sorted(journal.root.iterdir()) if path.name.endswith(layout.PARTIAL)]
+    for stream in journal.streams:
+        folder = layout.stream_folder(journal.root, stream.name)
+        size = max(1, journal.shard_chunks[stream.name])
+        committed = -(-len(journal.chunks[stream.name]) // size)
+        for array in layout.ARRAYS:
+            names = {
+                layout.chunk_path(journal.root, stream.name, array, number, len(stream.sensor.shape)).name
+                for number in range(committed)
+            }
+            strays += [
+                path
+                for path in sorted((folder / array).iterdir())
+                if path.name != "zarr.json" and path.name not in names
+            ]
+    tail = layout.tail_path(journal.root, journal.tail[0])
+    return strays + [path for path in sorted((journal.root / layout.TAIL_FOLDER).iterdir()) if path != tail]
 
 
 def drop_uncommitted(journal: Journal) -> list[str]:
@@ -82,24 +234,10 @@ def drop_uncommitted(journal: Journal) -> list[str]:
     Returns:
         Names of the deleted files, for people.
     """
-    dropped: list[str] = []
-    for stream in journal.streams:
-        committed = len(journal.chunks[stream.name])
-        for array in layout.ARRAYS:
-            for path in sorted((layout.stream_folder(journal.root, stream.name) / array).iterdir()):
-                if path.name != "zarr.json" and not _is_committed(path.name, array, committed):
-                    path.unlink()
-                    dropped.append(str(path.relative_to(journal.root)))
-    for path in sorted((journal.root / layout.TAIL_FOLDER).iterdir()):
-        if path != layout.tail_path(journal.root, journal.tail[0]):
-            path.unlink()
-            dropped.append(str(path.relative_to(journal.root)))
-    return dropped
-
-
-def _is_committed(key: str, array: str, num_chunks: int) -> bool:
-    number = key.split(".")[0 if array == "data" else -1]
-    return number.isdigit() and int(number) < num_chunks
+    strays = stray_files(journal)
+    for path in strays:
+        layout.remove(path)
+    return [str(path.relative_to(journal.root)) for path in strays]
 
 
 def _json(facts: Mapping[str, Any]) -> dict[str, Any]:

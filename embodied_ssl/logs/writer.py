@@ -1,17 +1,15 @@
 """Recording: rows are gathered in memory, whole chunks are written behind the caller's back, commits make them count.
 
-Within ``flush_s`` seconds, or at `flush`, everything appended is committed: first the chunk files, then the rows of the
-open chunks in the tail file, then one line in ``commit.jsonl``, each made durable before the next. A process killed at
-any moment leaves the last commit; what came after it is invisible.
+A process killed at any moment leaves the last commit; what came after it is invisible. The threads do not survive a
+fork: in a forked child the writer is closed, and the parent goes on with it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
+import os
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +17,17 @@ import numpy as np
 
 from embodied_ssl.errors import LogError, nearest
 from embodied_ssl.logs import layout
-from embodied_ssl.logs.chunks import ArrayFormat, crc_of
-from embodied_ssl.logs.journal import Journal, sealed
-from embodied_ssl.logs.open_chunk import ClosedChunk, OpenChunk
-from embodied_ssl.logs.schema import END_KINDS, LogStream
-from embodied_ssl.logs.store import drop_uncommitted, write_shapes
-from embodied_ssl.logs.tail import TailFile
+from embodied_ssl.logs.chunk_writers import write_chunk
+from embodied_ssl.logs.committer import Committer
+from embodied_ssl.logs.index_rows import index_rows
+from embodied_ssl.logs.lock import WriterLock
+from embodied_ssl.logs.reopening import growing_journal, reopen_chunks
+from embodied_ssl.logs.schema import END_KINDS
+from embodied_ssl.logs.store import write_shapes
 
 FLUSH_S = 1.0
 """Seconds after which appended rows are committed: the most that a killed process loses."""
-NUM_THREADS = 2
-MAX_CHUNKS_IN_FLIGHT = 16
-"""Back-pressure: `LogWriter.append` waits while so many chunks are being written."""
+_NO_NUMBER = -1
 
 
 class LogWriter:
@@ -45,34 +42,25 @@ class LogWriter:
             fsync: force data to disk at each commit; without it a power cut may lose commits, a killed process not.
 
         Raises:
-            LogError: another process writes it, or it is damaged.
+            LogError: another process writes it, it is damaged, compacted, or may not be written.
         """
+        if not flush_s > 0:
+            raise LogError(f"flush_s is {flush_s}, expected seconds above 0")
         self.root, self._fsync = root, fsync
-        self._cleanup = contextlib.ExitStack()
-        self._cleanup.enter_context(layout.writer_lock(root))
-        try:
-            self._journal = Journal(root)
-            self._journal.refresh()
-            self.streams = {stream.name: stream for stream in self._journal.streams}
-            self._open = self._reopen()
-            self._tail = TailFile(root, self._journal.tail, fsync)
-            self._commit_file = self._open_commit_file()
-        except BaseException:
-            self._cleanup.close()
-            raise
-        self._events: list[list[Any]] = []
-        self._running = self._running_episodes()
-        self._num_commits = self._journal.num_commits
-        self._lock, self._commit_lock = threading.Lock(), threading.Lock()
-        self._slots = threading.Semaphore(MAX_CHUNKS_IN_FLIGHT)
-        self._error: Exception | None = None
-        self._closed = False
-        self._pool = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="log")
-        self._stop = threading.Event()
-        self._timer = threading.Thread(
-            target=self._commit_now_and_then, args=(flush_s,), daemon=True, name="log-commit"
-        )
-        self._timer.start()
+        self._closed, self._forked = False, False
+        self._lock = threading.Lock()
+        with layout.named_errors(root):
+            self._writer_lock = WriterLock(root)
+            try:
+                journal = growing_journal(root)
+                self.streams = {stream.name: stream for stream in journal.streams}
+                self._open = reopen_chunks(journal)
+                self._running = {e.lane for e in journal.episodes() if e.end_kind == "open"}
+                self._committer = Committer(journal, self._open, self._lock, flush_s, fsync)
+            except BaseException:
+                self._writer_lock.release()
+                raise
+        _WRITERS.add(self)
 
     # --- recording ----------------------------------------------------------------------------------------------
 
@@ -88,6 +76,8 @@ class LogWriter:
     ) -> None:
         """Take in rows of one stream, in the order in which they arrived.
 
+        A Ctrl-C inside leaves the log sound; of a call with many rows the first may have been taken.
+
         Args:
             name: the stream.
             data: ``(n, *shape)`` in the stream's dtype.
@@ -100,32 +90,30 @@ class LogWriter:
         Raises:
             LogError: rows do not fit the stream, or an earlier commit failed (what was committed is intact).
         """
-        stream = self._stream(name)
+        opened = self._open.get(name)
         values = np.asarray(data)
-        if values.shape[1:] != stream.sensor.shape or values.ndim == 0 or values.dtype != np.dtype(stream.sensor.dtype):
-            raise LogError(
-                f"stream {name!r} got {values.dtype} {values.shape}, expected {stream.sensor.dtype} "
-                f"(rows, {', '.join(map(str, stream.sensor.shape))})"
-            )
-        columns = (t_ns, t_ns if t_recv_ns is None else t_recv_ns, -1 if seq is None else seq, lane)
-        index = _index(name, (*columns, -1 if tick is None else tick), len(values))
+        if opened is None or values.dtype != opened.dtype or not values.ndim or values.shape[1:] != opened.row_shape:
+            raise self._misfit(name, values)
+        seq = _NO_NUMBER if seq is None else seq
+        tick = _NO_NUMBER if tick is None else tick
+        index = index_rows(name, (t_ns, t_ns if t_recv_ns is None else t_recv_ns, seq, lane, tick), len(values))
         with self._lock:
             self._check()
-            opened = self._open[name]
-            done = 0
-            while done < len(values):
+            done = opened.fill(values, index)
+            while opened.is_full:  # also when a Ctrl-C left it full
+                self._committer.writers.put(opened.close())
+                self._committer.writers.wait_for_room()
                 done += opened.fill(values[done:], index[:, done:])
-                if opened.is_full:
-                    self._hand_over(opened)
 
     def begin_episode(self, t_ns: int, lane: int = 0, tick: int = -1, **facts: Any) -> None:
         """Note that an episode of ``lane`` begins; a running one is ended as ``unknown``."""
+        event = ["begin", int(lane), int(t_ns), int(tick), _json(facts)]
         with self._lock:
             self._check()
             if lane in self._running:
-                self._events.append(["end", lane, int(t_ns), -1, {}, "unknown"])
-            self._running.add(lane)
-            self._events.append(["begin", int(lane), int(t_ns), int(tick), _json(facts)])
+                self._committer.events.append(["end", int(lane), int(t_ns), -1, {}, "unknown"])
+            self._running.add(int(lane))
+            self._committer.events.append(event)
 
     def end_episode(self, t_ns: int, lane: int = 0, tick: int = -1, kind: str = "unknown", **facts: Any) -> None:
         """Note that the running episode of ``lane`` has ended.
@@ -135,17 +123,25 @@ class LogWriter:
         """
         if kind not in END_KINDS:
             raise LogError(f"unknown kind of end {kind!r}; {nearest(kind, END_KINDS)}")
+        event = ["end", int(lane), int(t_ns), int(tick), _json(facts), kind]
         with self._lock:
             self._check()
             if lane not in self._running:
                 raise LogError(f"end_episode: no episode of lane {lane} runs; call begin_episode first")
             self._running.discard(lane)
-            self._events.append(["end", int(lane), int(t_ns), int(tick), _json(facts), kind])
+            self._committer.events.append(event)
+
+    def note(self, *notes: str) -> None:
+        """Keep lines that people should read, such as what an import left out; see `StreamLog.notes`."""
+        with self._lock:
+            self._check()
+            self._committer.events += [["note", str(note)] for note in notes]
 
     def num_rows(self, name: str) -> int:
         """Return the rows appended to a stream so far, committed or not."""
-        with self._lock:
-            return self._open[self._stream(name).name].num_rows
+        if name not in self._open:
+            raise self._unknown(name)
+        return self._open[name].num_rows
 
     # --- committing ---------------------------------------------------------------------------------------------
 
@@ -155,68 +151,8 @@ class LogWriter:
         Raises:
             LogError: the disk refuses; what was committed before is intact.
         """
-        with self._commit_lock:
-            with self._lock:
-                self._check()
-            try:
-                self._commit()
-            except OSError as error:
-                self._error = LogError(
-                    f"{self.root}: {error.strerror or error}; its {self._num_commits} commits are intact, "
-                    "mend the cause and go on with StreamLog.append_to"
-                )
-                raise self._error from error
-
-    def _commit(self) -> None:
-        """Make one commit of what is there now; nothing new, no commit."""
-        with self._lock:
-            chunks = {name: opened.take_closed() for name, opened in self._open.items()}
-            events, self._events = self._events, []
-            rotate = self._tail.wants_rotation
-            parts = {name: opened.part_for_tail(everything=rotate) for name, opened in self._open.items()}
-            rows = {name: opened.num_rows for name, opened in self._open.items()}
-        crcs = {name: [closed.future.result() for closed in some] for name, some in chunks.items() if some}
-        if not (crcs or events or any(part.num_rows for part in parts.values())):
-            return
-        if self._fsync:
-            for name in crcs:
-                for array in layout.ARRAYS:
-                    layout.sync_folder(layout.stream_folder(self.root, name) / array)
-        tail = self._tail.write(list(parts.values()), rotate)
-        record = {"n": self._num_commits, "t_ns": time.time_ns(), "chunks": crcs, "rows": rows}
-        self._write_line(sealed(record | {"tail": tail, "events": events}))
-        self._num_commits += 1
-        self._tail.drop_old()
-
-    def _write_line(self, line: bytes) -> None:
-        layout.append_whole(self._commit_file, line, self._fsync)
-
-    def _commit_now_and_then(self, flush_s: float) -> None:
-        while not self._stop.wait(flush_s):
-            with contextlib.suppress(LogError):  # kept, and raised to whoever appends next
-                self.flush()
-
-    def _hand_over(self, opened: OpenChunk) -> None:
-        """Give a full chunk to the pool; waits while too many are under way."""
-        self._slots.acquire()
-        number, data, index = opened.close()
-        future = self._pool.submit(self._write_chunk, opened.stream, opened.chunk_rows, number, data, index)
-        future.add_done_callback(lambda _: self._slots.release())
-        opened.closed.append(ClosedChunk(number, future))
-
-    def _write_chunk(
-        self, stream: LogStream, chunk_rows: int, number: int, data: np.ndarray, index: np.ndarray
-    ) -> tuple[int, int]:
-        """Write data and index of a chunk; return their CRC32C."""
-        crcs = []
-        for array, values in zip(layout.ARRAYS, (data, index), strict=True):
-            encoded = ArrayFormat.of(stream, array, chunk_rows).encode(values)
-            path = layout.chunk_path(self.root, stream.name, array, number, len(stream.sensor.shape))
-            layout.write_aside(path, encoded, self._fsync)
-            crcs.append(crc_of(encoded))
-        return crcs[0], crcs[1]
-
-    # --- closing ------------------------------------------------------------------------------------------------
+        self._check()
+        self._committer.flush()
 
     def close(self) -> None:
         """Commit, make the log readable for any zarr library, and give up the lock.
@@ -225,88 +161,74 @@ class LogWriter:
         writer that goes on replaces that one chunk when it is full.
 
         Raises:
-            LogError: the last commit failed.
+            LogError: a commit failed, this last one or an earlier one; what was committed is intact.
         """
         if self._closed:
             return
         try:
-            self._stop.set()
-            self._timer.join()
-            if self._error is None:
-                self.flush()
-                with layout.named_errors(self.root):
-                    self._finish_arrays()
+            with layout.named_errors(self.root):
+                self._committer.finish(self._finish_arrays)
         finally:
             self._closed = True
-            self._pool.shutdown()
-            self._commit_file.close()
-            self._tail.close()
-            self._cleanup.close()
+            self._writer_lock.release()
+        self._committer.check()
 
     def _finish_arrays(self) -> None:
         for opened in self._open.values():
             if opened.num_open:
-                self._write_chunk(opened.stream, opened.chunk_rows, *opened.padded())
+                write_chunk(self.root, opened.padded(), opened.chunk_rows, self._fsync)
             write_shapes(self.root, opened.stream, opened.chunk_rows, opened.num_rows, self._fsync)
 
     def __enter__(self) -> LogWriter:
         """Record inside the block."""
         return self
 
-    def __exit__(self, *error: object) -> None:
-        """Close; what was committed stays whatever happened."""
-        self.close()
-
-    # --- beginning ----------------------------------------------------------------------------------------------
-
-    def _reopen(self) -> dict[str, OpenChunk]:
-        """Return the open chunk of every stream with its committed rows; delete what was never committed."""
-        with layout.named_errors(self.root):
-            drop_uncommitted(self._journal)
-            tail = self._journal.read_tail()
-        opened = {}
-        for number, (name, stream) in enumerate(self.streams.items()):
-            chunk = OpenChunk(number, stream, self._journal.chunk_rows[name], len(self._journal.chunks[name]))
-            index, data = tail[name]
-            chunk.fill(data, index)
-            chunk.in_tail = chunk.num_rows
-            opened[name] = chunk
-        return opened
-
-    def _open_commit_file(self) -> Any:
-        """Open the commit file for appending, cut back to its last whole line."""
-        file = self._journal.path.open("r+b", buffering=0)
-        file.truncate(self._journal.read_bytes)
-        file.seek(self._journal.read_bytes)
-        return self._cleanup.enter_context(file)
-
-    def _running_episodes(self) -> set[int]:
-        return {episode.lane for episode in self._journal.episodes() if episode.end_kind == "open"}
-
-    def _stream(self, name: str) -> LogStream:
-        if name not in self.streams:
-            raise LogError(f"the log has no stream {name!r}; {nearest(name, self.streams)}")
-        return self.streams[name]
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Close; what was committed stays whatever happened, and an error of the block is not hidden by one of ours."""
+        try:
+            self.close()
+        except LogError:
+            if kind is None:
+                raise
 
     def _check(self) -> None:
-        if self._error is not None:
-            raise self._error
+        if self._committer.error is not None:
+            self._committer.check()
+        if self._forked:
+            raise LogError(f"{self.root} is written by the process that was forked; a log has one writer")
         if self._closed:
             raise LogError(f"{self.root} is closed; go on with StreamLog.append_to")
 
+    def _misfit(self, name: str, values: np.ndarray) -> LogError:
+        if name not in self._open:
+            return self._unknown(name)
+        sensor = self.streams[name].sensor
+        return LogError(
+            f"stream {name!r} got {values.dtype} {values.shape}, expected {sensor.dtype} "
+            f"(rows, {', '.join(map(str, sensor.shape))})"
+        )
 
-def _index(name: str, columns: tuple[Any, ...], count: int) -> np.ndarray:
-    """Return the index columns ``(5, n)`` int64 of ``n`` rows."""
-    index = np.empty((len(columns), count), np.int64)
-    for row, values in zip(index, columns, strict=True):
-        array = np.asarray(values)
-        if array.dtype.kind not in "iu" or array.shape not in ((), (count,)):
-            raise LogError(
-                f"stream {name!r}: times, numbers and lanes are integers, one a row ({count}); "
-                f"got {array.dtype} {array.shape}"
-            )
-        row[:] = array
-    return index
+    def _unknown(self, name: str) -> LogError:
+        return LogError(f"the log has no stream {name!r}; {nearest(name, self.streams)}")
+
+    def _abandon_after_fork(self) -> None:
+        """Close the files, and with them this child's hold on the lock; the parent keeps its own."""
+        if not self._closed:
+            self._forked = self._closed = True
+            self._lock = threading.Lock()
+            self._committer.abandon_after_fork()
+            self._writer_lock.release()
+
+
+_WRITERS: weakref.WeakSet[LogWriter] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for writer in list(_WRITERS):
+        writer._abandon_after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _json(facts: dict[str, Any]) -> dict[str, Any]:

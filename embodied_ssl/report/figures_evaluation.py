@@ -125,7 +125,7 @@ def skill_records(run: RunData) -> dict[str, dict[str, Any]]:
     records = {k: v for k, v in found.items() if isinstance(v, dict) and "median" in v} if found else {}
     for name, key in (("clean", "forward_skill"), ("over_persistence", "forward_skill_over_persistence")):
         by_horizon = run.summary.get(key)
-        if name not in records and isinstance(by_horizon, dict):
+        if name not in records and isinstance(by_horizon, dict) and by_horizon:
             records[name] = {"median": by_horizon}
     if not records:
         raise NotRecordedError("no forward skill after the run: run the evaluation")

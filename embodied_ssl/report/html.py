@@ -75,11 +75,16 @@ class Page:
 
 
 def sections(run: RunData) -> list[Section]:
-    """Return the chapters in reading order; timelines depend on the sensors that were recorded."""
+    """Return the chapters in reading order; timelines depend on the sensors that were recorded.
+
+    A run that learned from logs has no returns, and skill while it ran only if they were replayed.
+    """
     timelines = tuple(_timeline_maker(name) for name in figures_evaluation.timeline_sensors(run) or [""])
     skill = (figures.skill_learning, figures_evaluation.skill_horizon, tables.skill_table)
+    if run.setting("log.paths") and run.setting("log.mode") == "shuffle":
+        skill = skill[1:]
     targets = (_target_maker(-1), tables.target_table)
-    return [
+    chapters = [
         Section("skill", "Forward skill", skill),
         Section("probes", "Probes", (figures_evaluation.probe_curve, tables.probe_table)),
         Section("targets", "Single targets", (_target_maker(0),), "With all labels, and as tables", targets),
@@ -91,6 +96,7 @@ def sections(run: RunData) -> list[Section]:
         Section("losses", "Losses", (figures.losses,), "Metrics of each objective", (figures.objective_details,)),
         Section("speed", "Speed", (figures.speed,)),
     ]
+    return [chapter for chapter in chapters if chapter.slug != "returns" or not run.setting("log.paths")]
 
 
 def _timeline_maker(sensor: str) -> MakeFigure:

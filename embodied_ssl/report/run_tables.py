@@ -17,6 +17,7 @@ SYSTEMS = ("learned", "frozen_random", "raw_tick", "raw_window", "raw_window_pca
 """Columns of the probe table: the encoder, the nulls, the ceiling."""
 
 FACTS = {
+    "learned from": ("source",),
     "environment steps": ("env_steps",),
     "steps/s": ("env_steps_per_s",),
     "updates": ("updates",),
@@ -30,6 +31,7 @@ FACTS = {
 """Single figures of the closing table, by their place in ``summary.json``."""
 
 COMPARED = {
+    "learned from": ("source",),
     "env steps": ("env_steps",),
     "updates": ("updates",),
     "skill@5": ("forward_skill", "5"),
@@ -59,7 +61,7 @@ def comparison(runs: Iterable[RunFolder]) -> Table:
     """Return a table with a row for each run and the figures of `COMPARED`; a dash for what a run does not have."""
     table = Table(title="runs", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("run", *COMPARED):
-        table.add_column(column, justify="left" if column in ("run", "camera") else "right")
+        table.add_column(column, justify="left" if column in ("run", "learned from", "camera") else "right")
     for run in runs:
         try:
             summary = run.summary()

@@ -104,6 +104,7 @@ def key_figures(run: RunData) -> list[tuple[str, str]]:
     s = run.summary
     last_loop = {k: run.last("loop", k) for k in ("env_steps_per_s", "updates_per_s", "rss_mb")}
     wanted = {
+        "learned from": s.get("source"),
         "env steps": s.get("env_steps"),
         "SSL updates": s.get("updates"),
         "agent updates": s.get("agent_updates"),

@@ -233,7 +233,7 @@ class TickMaker:
         fresh = new & finite
         self.num_rejected_rows[sensor.name] += int((new & ~finite).sum())
         last[lanes] = np.maximum(last[lanes], np.where(new, captured, -np.inf).max(1))
-        return blank_unless(fresh, rows), fresh, age_s.astype(np.float32)
+        return blank_unless(fresh, rows), fresh, _whole_ns(age_s)
 
     def _default_age(self, sensor: SensorSpec, lanes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Ages when the env gives none: rows evenly spread, newest now; a slow sensor fires at its own rate."""
@@ -248,6 +248,11 @@ class TickMaker:
         table: Mapping[str, Any], key: str, lanes: np.ndarray, shape: tuple[int, ...], default: np.ndarray
     ) -> np.ndarray:
         return to_host(table[key])[lanes].reshape(shape) if key in table else default
+
+
+def _whole_ns(age_s: np.ndarray) -> np.ndarray:
+    """Return ages as float32 of whole nanoseconds: a log, whose times are int64 ns, gives them back bit for bit."""
+    return (np.rint(np.asarray(age_s, np.float64) * 1e9) / 1e9 + 0.0).astype(np.float32)  # + 0.0: no negative zero
 
 
 def _without_broken(tick: Tick, info: Mapping[str, Any]) -> Tick:

@@ -15,7 +15,6 @@ from embodied_ssl.config import Config
 from embodied_ssl.report.display import Display
 from embodied_ssl.report.sink import make_sinks
 from embodied_ssl.run_folder import RunFolder, write_json
-from embodied_ssl.sources.envs import backend_of
 from embodied_ssl.train.crew import Crew, InTurn
 from embodied_ssl.train.recorder import Recorder
 from embodied_ssl.train.roles import Collector, Student, Trainer
@@ -41,13 +40,13 @@ def train(config: Config, run: RunFolder, resume: bool = False) -> dict[str, Any
     with contextlib.ExitStack() as stack:
         stack.enter_context(run.lock())
         session = Session.build(config, run, resume)
-        stack.callback(session.env.close)
+        stack.callback(session.source.close)
         notes = session.resume() if resume else session.start()
         sink = make_sinks(config.sinks, run, *session.resumed_at)
         stack.callback(sink.close)
         display = stack.enter_context(Display(config.env_steps))
         recorder = Recorder(session.learner, sink, display, session.wall_s)
-        for note in [*notes, f"camera back end: {backend_of(session.env)}"]:
+        for note in [*notes, f"camera back end: {session.source.camera_backend}"]:
             recorder.message(note)
         if not _loop(session, recorder):
             recorder.message(f"stopped and saved; go on with: embodied-ssl train --resume {run.path}")
@@ -58,16 +57,13 @@ def train(config: Config, run: RunFolder, resume: bool = False) -> dict[str, Any
 def _loop(session: Session, recorder: Recorder) -> bool:
     """Collect, learn and act until the steps are done; return False after Ctrl-C."""
     config = session.config
-    collector = Collector(session.env, session.stream, session.pilot, recorder, config.env_steps)
+    collector = Collector(session.source, session.pilot, recorder, config.env_steps)
     student = Student(session.learner, session.monitor, recorder, config.health.every)
     trainer = Trainer(session.pilot, recorder)
     student.num_roll_backs = session.num_roll_backs
-    if session.returns is not None and session.lengths is not None:
-        collector.returns, collector.lengths = session.returns, session.lengths
 
     def save() -> None:
         session.wall_s, session.num_roll_backs = recorder.wall_s, student.num_roll_backs
-        session.returns, session.lengths = collector.returns, collector.lengths
         session.save()
 
     saved_at = session.learner.num_updates
@@ -128,10 +124,10 @@ def _close(session: Session, recorder: Recorder) -> dict[str, Any]:
         "wall_s": recorder.wall_s,
         "stream_skill": {k: v for k, v in session.monitor.read_skill().items() if math.isfinite(v)},
         "num_roll_backs": session.num_roll_backs,
-        "rejected_rows": session.stream.ticks.num_rejected_rows,
-        "rejected_rewards": session.stream.ticks.num_rejected_rewards,
+        **session.source.facts(),
         "overflow_rows": session.learner.buffer.num_overflow_rows,
-        "camera_backend": backend_of(session.env),
+        "camera_backend": session.source.camera_backend,
+        "inherited": session.inherited,
         "versions": versions(),
         "seed": session.config.seed,
     }

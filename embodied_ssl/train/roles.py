@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
-
 from embodied_ssl.errors import RunError
 from embodied_ssl.health.monitor import HealthMonitor, Verdict
 from embodied_ssl.learner.online import OnlineLearner
-from embodied_ssl.learner.stream import Stream
 from embodied_ssl.rl.pilot import Pilot
-from embodied_ssl.sources.rows import to_host
 from embodied_ssl.train.recorder import Recorder
+from embodied_ssl.train.source import Source
 
 MAX_ROLL_BACKS = 3
 UPDATES_AHEAD = 8
@@ -19,21 +15,16 @@ UPDATES_AHEAD = 8
 
 
 class Collector:
-    """Acts, steps the env and feeds the stream; the only writer of the buffer."""
+    """Advances the source; the only writer of the buffer."""
 
-    def __init__(self, env: VectorEnv, stream: Stream, pilot: Pilot, recorder: Recorder, env_steps: int) -> None:
-        """Collect until ``env_steps`` lane-ticks are recorded."""
-        self.env, self.stream, self.pilot, self.recorder, self.env_steps = env, stream, pilot, recorder, env_steps
-        self.returns = np.zeros(env.num_envs)
-        self.lengths = np.zeros(env.num_envs, np.int64)
-        # The step in which such an env resets a lane is no step of an episode.
-        mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-        self._length_at_end = -1 if mode == AutoresetMode.NEXT_STEP else 0
+    def __init__(self, source: Source, pilot: Pilot, recorder: Recorder, env_steps: int) -> None:
+        """Collect until ``env_steps`` lane-ticks have come in, or the source has no more."""
+        self.source, self.pilot, self.recorder, self.env_steps = source, pilot, recorder, env_steps
 
     @property
     def finished(self) -> bool:
         """Whether all ticks have come in."""
-        return self.pilot.learner.env_steps >= self.env_steps
+        return self.pilot.learner.env_steps >= self.env_steps or self.source.exhausted
 
     @property
     def due(self) -> bool:
@@ -43,17 +34,8 @@ class Collector:
 
     def work(self) -> None:
         """Advance every lane by one tick."""
-        action = self.stream.ticks.to_env(self.pilot.act(self.stream))
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self.stream.observe(action, observation, reward, terminated, truncated, info)
-        self._count(to_host(reward), to_host(terminated) | to_host(truncated))
-
-    def _count(self, reward: np.ndarray, ended: np.ndarray) -> None:
-        self.returns += np.where(np.isfinite(reward), reward, 0.0)
-        self.lengths += 1
-        for lane in np.flatnonzero(ended):
-            self.recorder.episode(float(self.returns[lane]), int(self.lengths[lane]))
-        self.returns[ended], self.lengths[ended] = 0.0, self._length_at_end
+        for episode in self.source.advance():
+            self.recorder.episode(episode.total, episode.length)
 
 
 class Student:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from gymnasium.vector import AutoresetMode, VectorEnv
-from torch import Tensor
 
 from embodied_ssl.buffer.segments import SegmentStore, load_tables, tables_state
 from embodied_ssl.config import Config
-from embodied_ssl.errors import CheckpointError, ConfigError
+from embodied_ssl.errors import CheckpointError
 from embodied_ssl.health.monitor import HealthMonitor
 from embodied_ssl.learner.checkpoint import (
+    Part,
     drop_newer,
     drop_old,
     newest_good,
@@ -25,13 +22,17 @@ from embodied_ssl.learner.checkpoint import (
     read_manifest,
     write_checkpoint,
 )
+from embodied_ssl.learner.inherit import describe, inherit, keep_statistics
 from embodied_ssl.learner.online import OnlineLearner
-from embodied_ssl.learner.stream import Stream
 from embodied_ssl.rl.pilot import Pilot
 from embodied_ssl.run_folder import RunFolder
-from embodied_ssl.sources.envs import backend_of, make_env
+from embodied_ssl.spec import StreamSpec
+from embodied_ssl.train.open_source import open_source
+from embodied_ssl.train.source import Source
 
 VERSIONED = ("embodied-ssl", "torch", "mujoco", "gymnasium", "numpy", "opencv-python-headless", "zarr")
+MEMORY = "sampling."
+"""Prefix of the long-term memory's tensors in a checkpoint, beside the tables of the buffer."""
 
 
 def versions() -> dict[str, str]:
@@ -57,64 +58,70 @@ class Session:
 
     config: Config
     run: RunFolder
-    env: VectorEnv
+    source: Source
     learner: OnlineLearner
-    stream: Stream
     pilot: Pilot
     monitor: HealthMonitor
     segments: SegmentStore
     wall_s: float = 0.0
     num_roll_backs: int = 0
     resumed_at: tuple[int | None, int | None] = (None, None)
-    returns: np.ndarray | None = None
-    lengths: np.ndarray | None = None
+    inherited: dict[str, Any] | None = None
 
     @classmethod
     def build(cls, config: Config, run: RunFolder, resume: bool = False) -> Session:
-        """Make env, learner, policy and monitor; every generator stems from ``config.seed``.
+        """Make source, learner, policy and monitor; every generator stems from ``config.seed``.
 
         Args:
             config: every setting.
             run: where checkpoints lie.
-            resume: make the env with the camera back end of the run's checkpoints.
+            resume: make the source with the camera back end of the run's checkpoints.
 
         Raises:
-            ConfigError: a setting does not fit the env, or leaves the policy no lane to act in.
+            ConfigError: a setting does not fit the source, or leaves the policy no lane to act in.
+            LogError: a log cannot be learned from.
             RunError: the recorded camera back end does not work here.
         """
-        if config.agent.name != "none" and config.agent.noise_lanes >= config.env.num_lanes:
-            raise ConfigError(
-                f"agent.noise_lanes is {config.agent.noise_lanes}, expected fewer than env.num_lanes "
-                f"({config.env.num_lanes}): the policy acts in the others; set --agent.noise_lanes lower"
-            )
-        env = make_env(config.env, config.env.num_lanes, recorded_backend(run) if resume else None)
-        if env.metadata.get("autoreset_mode") == AutoresetMode.DISABLED:
-            raise ConfigError(f"env.id is {config.env.id!r}, which never resets by itself; make it with NEXT_STEP")
-        learner = OnlineLearner.from_env(env, config=config)
-        seeds = np.random.SeedSequence(config.seed).generate_state(3)
-        objectives: dict[str, Any] = dict(learner.model.objectives.items())
-        monitor = HealthMonitor(learner.model.encoder, objectives, learner.shape, config.health, int(seeds[0]))
-        pilot = Pilot(learner, config.agent, int(seeds[1]))
+        source = open_source(config, recorded_backend(run) if resume else None)
+        try:
+            learner = OnlineLearner(source.spec, source.num_lanes, config, source.buffer(config))
+            seeds = np.random.SeedSequence(config.seed).generate_state(3)
+            # Where everything is learned from at once there is no newest tick to foresee: skill is measured afterwards.
+            objectives: dict[str, Any] = {} if source.refills else dict(learner.model.objectives.items())
+            monitor = HealthMonitor(learner.model.encoder, objectives, learner.shape, config.health, int(seeds[0]))
+            pilot = Pilot(learner, config.agent, int(seeds[1]))
+            source.attach(learner, pilot)
+        except BaseException:
+            source.close()
+            raise
         segments = SegmentStore(learner.buffer, run.segments_dir)
-        return cls(config, run, env, learner, learner.stream(env), pilot, monitor, segments)
+        return cls(config, run, source, learner, pilot, monitor, segments)
 
     def start(self) -> list[str]:
-        """Reset the env and take in the first tick; there is nothing that people should know."""
-        self.stream.reset(*self.env.reset(seed=self.config.seed))
-        return []
+        """Begin with another run's encoder if asked to, and take in the first tick.
+
+        Returns:
+            One line for everything that people should know.
+        """
+        notes = []
+        if self.config.encoder_from:
+            self._keep(inherit(self.learner, self.config.encoder_from))
+            notes.append(describe(self.inherited or {}))
+        return notes + self.source.begin()
+
+    def _keep(self, inherited: dict[str, Any] | None) -> None:
+        self.inherited = inherited
+        if inherited is not None:
+            keep_statistics(self.learner, inherited)
 
     def save(self) -> None:
         """Write a checkpoint; the caller holds all roles off. Old ones and segments nobody names are deleted."""
-        get_state = getattr(self.env, "get_state", None)
-        env_tensors, env_facts = _split(get_state()) if get_state else ({}, None)
-        counts = {"returns": self.returns, "lengths": self.lengths}
         parts = {
             "learner": self.learner.state(),
             "pilot": self.pilot.state(),
             "health": self.monitor.state(),
-            "stream": (self.stream.state(), {"version": self.stream.version}),
-            "buffer": (tables_state(self.learner.buffer), {"segments": self.segments.write()}),
-            "env": (env_tensors, {"state": env_facts}),
+            **self._buffer_part(),
+            **self.source.state(),
         }
         facts = {
             "env_steps": self.learner.env_steps,
@@ -122,14 +129,22 @@ class Session:
             "wall_s": self.wall_s,
             "num_roll_backs": self.num_roll_backs,
             "spec": self.learner.spec.to_json(),
-            "camera_backend": backend_of(self.env),
+            "num_lanes": self.learner.num_lanes,
+            "camera_backend": self.source.camera_backend,
+            "inherited": self.inherited,
             "versions": versions(),
-            **{name: value.tolist() for name, value in counts.items() if value is not None},
         }
         folder = self.run.checkpoints_dir / f"{self.learner.num_updates:08d}"
         write_checkpoint(folder, parts, facts)
         kept = drop_old(self.run.checkpoints_dir, self.config.keep_checkpoints)
         self._drop_segments(kept)
+
+    def _buffer_part(self) -> dict[str, Part]:
+        if self.source.refills:
+            return {}
+        tensors = tables_state(self.learner.buffer)
+        tensors |= {f"{MEMORY}{name}": value for name, value in self.learner.window_source.state().items()}
+        return {"buffer": (tensors, {"segments": self.segments.write()})}
 
     def _drop_segments(self, checkpoints: list[Any]) -> None:
         named: set[str] = set()
@@ -151,42 +166,24 @@ class Session:
             self.run.checkpoints_dir, check=lambda manifest: self.segments.verify(_segments(manifest))
         )
         parts, facts = read_checkpoint(folder)
-        load_tables(self.learner.buffer, dict(parts["buffer"][0]))
-        self.segments.restore(parts["buffer"][1]["segments"])
+        if StreamSpec.from_json(facts["spec"]) != self.learner.spec:
+            raise CheckpointError(f"the sensors are not those of {folder}; resume with the env or the logs it had")
+        if not self.source.refills:
+            tables = dict(parts["buffer"][0])
+            load_tables(self.learner.buffer, tables)
+            memory = {k.removeprefix(MEMORY): v for k, v in tables.items() if k.startswith(MEMORY)}
+            self.learner.window_source.load_state(memory)
+            self.segments.restore(parts["buffer"][1]["segments"])
         self.learner.load_state(*parts["learner"])
         self.pilot.load_state(dict(parts["pilot"][0]), dict(parts["pilot"][1]))
         self.monitor.load_state(dict(parts["health"][0]), dict(parts["health"][1]))
         self.wall_s, self.num_roll_backs = facts["wall_s"], facts["num_roll_backs"]
+        self._keep(facts.get("inherited"))
         self.resumed_at = (facts["updates"], facts["env_steps"])
-        if "returns" in facts:
-            self.returns, self.lengths = np.array(facts["returns"]), np.array(facts["lengths"])
         drop_newer(folder)
         notes.append(f"resumed from {folder}: {facts['env_steps']} steps, {facts['updates']} updates")
-        return notes + self._resume_env(parts)
-
-    def _resume_env(self, parts: dict[str, Any]) -> list[str]:
-        tensors, facts = parts["env"]
-        if facts["state"] is None:
-            self.returns = self.lengths = None
-            self.start()
-            return ["the env has no get_state/set_state: all lanes start new episodes"]
-        self.env.reset(seed=self.config.seed)
-        self.env.set_state(_join(tensors, facts["state"]))  # pyright: ignore[reportAttributeAccessIssue]
-        self.stream.load_state(dict(parts["stream"][0]), self.learner.snapshot, parts["stream"][1]["version"])
-        return []
+        return notes + self.source.load_state(parts)
 
 
 def _segments(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    return manifest["parts"]["buffer"]["segments"]
-
-
-def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the arrays of an env's state as tensors, and the rest, which is JSON by the env's contract."""
-    arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
-    tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
-    return tensors, {key: value for key, value in state.items() if key not in arrays}
-
-
-def _join(tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo `_split`."""
-    return {**rest, **{key: tensor.numpy() for key, tensor in tensors.items()}}
+    return manifest["parts"].get("buffer", {}).get("segments", [])

@@ -12,6 +12,7 @@ from streams import SPEC, TickSource
 from embodied_ssl.buffer.stream_buffer import StreamBuffer
 from embodied_ssl.buffer.window_index import WindowShape
 from embodied_ssl.errors import BufferFullError
+from embodied_ssl.spec import SensorSpec, StreamSpec
 
 SHAPE = WindowShape(context=5, horizon=3)
 
@@ -37,12 +38,12 @@ class PlainModel:
             tick -= 1
         return tick
 
-    def legal_ends(self, lane):
+    def legal_ends(self, lane, shape=SHAPE):
         history = self.lanes[lane]
         for end in range(len(history)):
             start = self.start(lane, end)
-            oldest = max(end - SHAPE.length + 1, start)
-            if end - start >= SHAPE.horizon and oldest >= len(history) - self.capacity + self.guard:
+            oldest = max(end - shape.length + 1, start)
+            if end - start >= shape.horizon and oldest >= len(history) - self.capacity + self.guard:
                 yield end
 
 
@@ -165,3 +166,91 @@ def test_a_burst_drops_the_oldest_rows_and_counts_them():
     assert buffer.num_overflow_rows["imu"] == 6 - SPEC.tick_room(SPEC["imu"])
     rows = buffer.gather(torch.tensor([0]), torch.tensor([0]), 1).rows["imu"]
     np.testing.assert_array_equal(rows.values[0, 0], burst[0, -SPEC.rows_per_tick(SPEC["imu"]) :])
+
+
+def lists_of(buffer, model, lanes, ends, length, offsets=None):
+    windows = buffer.gather(torch.from_numpy(lanes), torch.from_numpy(ends), length, offsets)
+    steps = range(1 - length, 1) if offsets is None else offsets
+    for b, (lane, end) in enumerate(zip(lanes, ends, strict=True)):
+        start = model.start(lane, end)
+        for step, back in enumerate(steps):
+            now = end + back
+            assert int(windows.tick[b, step]) == now
+            assert bool(windows.valid[b, step]) == (now >= start)
+            check_rows(windows, model, b, lane, step, now, start, now >= start)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("offsets", [(0,), (-7, 0), (-7, -6, -3, -2, 0), (-4, -1, 0)])
+def test_only_the_ticks_asked_for_are_those_of_the_model(seed, offsets):
+    buffer, model = filled(100 + seed)
+    lanes, ends = buffer.indices[SHAPE].all_legal()
+    lists_of(buffer, model, lanes, ends, SHAPE.length, offsets)
+    camera = buffer.gather(torch.from_numpy(lanes), torch.from_numpy(ends), SHAPE.length, offsets).frames["camera"]
+    assert camera.values.shape[1] == len(offsets)
+
+
+@pytest.mark.parametrize("offsets", [(), (-1,), (-8, 0), (0, 0), (-1, -2, 0)])
+def test_offsets_that_make_no_window_are_refused(offsets):
+    buffer, _ = filled(0)
+    with pytest.raises(ValueError, match="expected ascending ticks from above -8 to 0"):
+        buffer.gather(torch.tensor([0]), torch.tensor([20]), SHAPE.length, offsets)
+
+
+@pytest.mark.parametrize("num_appends", [23, 24, 25, 47, 48, 49, 150])
+@pytest.mark.parametrize("length", [1, 3, 8, 17, 24])
+def test_windows_of_any_length_when_full_and_around_the_end(num_appends, length):
+    # Lengths beyond those declared are read row by row, shorter ones in blocks: both are the model's.
+    buffer, model = filled(num_appends, guard=0, num_appends=num_appends, asynchronous=False)
+    newest = num_appends - 1
+    ends = np.arange(max(0, newest - 23 + length - 1), newest + 1)
+    lists_of(buffer, model, np.repeat(np.arange(3), len(ends)), np.tile(ends, 3), length)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_short_episodes_are_counted_right(seed):
+    # Episodes of a tick or two: the ring of starts has to grow, and most ends are legal for no one.
+    source, shape = TickSource(3, seed, end_chance=0.5), WindowShape(2, 1)
+    buffer, model = StreamBuffer(SPEC, 3, 40, (shape, SHAPE)), PlainModel(3, 40, 0)
+    for _ in range(130):
+        tick = source.tick(np.sort(source.rng.permutation(3)[: source.rng.integers(1, 4)]))
+        buffer.append(tick)
+        model.append(tick)
+    lanes, ends = buffer.indices[shape].all_legal()
+    expected = [(lane, end) for lane in range(3) for end in model.legal_ends(lane, shape)]
+    assert list(zip(lanes.tolist(), ends.tolist(), strict=True)) == expected
+    assert buffer.num_legal(shape) == len(expected) > 20
+    lanes, ends = buffer.indices[SHAPE].all_legal()
+    assert list(zip(lanes.tolist(), ends.tolist(), strict=True)) == [
+        (lane, end) for lane in range(3) for end in model.legal_ends(lane)
+    ]
+
+
+def test_numbers_name_the_same_ends_while_others_expire():
+    source, buffer = TickSource(2, 9, end_chance=0.1), StreamBuffer(SPEC, 2, 30, (SHAPE,), guard_ticks=1)
+    index, known = buffer.indices[SHAPE], [{}, {}]
+    for _ in range(120):
+        buffer.append(source.tick())
+        expired, added = index.spans
+        for lane in range(2):
+            numbers = np.arange(expired[lane], added[lane])
+            for number, end in zip(numbers.tolist(), index.end(np.full(len(numbers), lane), numbers), strict=True):
+                assert known[lane].setdefault(number, int(end)) == end
+    assert min(len(ends) for ends in known) > 40
+
+
+def test_memory_is_little_more_than_the_raw_bytes():
+    spec = StreamSpec(
+        (
+            SensorSpec("rgb", "camera", (84, 84, 3), dtype="uint8"),
+            SensorSpec("proprio", "joint", (24,)),
+            SensorSpec("imu", "imu", (6,)),
+        ),
+        action_size=6,
+        control_hz=20.0,
+    )
+    rings = StreamBuffer.ring_shapes(spec, 8, 6250, [WindowShape(1, 8)])
+    assert sum(ring.num_bytes for ring in rings.values()) < 1.06 * 50_000 * 21_317
+    vectors = StreamSpec((SensorSpec("obs", "joint", (64,)),), action_size=12, control_hz=20.0)
+    rings = StreamBuffer.ring_shapes(vectors, 64, 15_625, [WindowShape(1, 15)])
+    assert sum(ring.num_bytes for ring in rings.values()) < 1.11 * 1_000_000 * 309

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from embodied_ssl.report.html import write_report
+from embodied_ssl.report.html import sections, write_report
+from embodied_ssl.report.run_data import RunData
+from embodied_ssl.report.verdict import verdict
 from embodied_ssl.run_folder import RunFolder
 
 ENCODERS = ("learned", "frozen_random", "raw_tick", "raw_window", "raw_window_pca", "supervised")
@@ -266,3 +268,13 @@ def test_forecasts_from_every_nth_tick_are_drawn_as_points(run: RunFolder) -> No
     write_report(run)
     svg = (run.path / "figures" / "timeline_imu.svg").read_text(encoding="utf-8")
     assert svg.count("<title>predicted 5 ticks before") == 4
+
+
+def test_a_run_from_logs_has_no_chapter_of_returns_and_pictures_only_make_no_claim_of_skill():
+    summary = {"env_steps": 10, "forward_skill": {}, "forward_skill_over_persistence": {}}
+    rows = [{"kind": "health", "updates": 5, "verdict": "keep", "effective_rank": 9.0}]
+    config = {"log": {"paths": ["walk.zarr"], "mode": "shuffle"}}
+    offline = RunData("offline", config=config, rows=rows, summary=summary)
+    online = RunData("online", config={"log": {"paths": []}}, rows=rows, summary=summary)
+    assert {c.slug for c in sections(online)} - {c.slug for c in sections(offline)} == {"returns"}
+    assert "foresee" not in verdict(offline).sentence

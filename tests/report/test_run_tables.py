@@ -22,6 +22,7 @@ SUMMARY = {
     },
     "return": {"policy": 12.5, "random": -1.25},
     "camera_backend": "gl-fast",
+    "source": "walk.zarr + 1",
 }
 
 
@@ -60,6 +61,7 @@ def test_comparison_has_a_row_for_each_run_finished_or_not(tmp_path):
     table = comparison(runs)
     cells = [list(column.cells) for column in table.columns]
     assert [row[0] for row in cells[1:]] == [
+        "walk.zarr + 1",
         "24,000",
         "1,120",
         "0.250",
@@ -71,4 +73,4 @@ def test_comparison_has_a_row_for_each_run_finished_or_not(tmp_path):
         "-1.250",
         "gl-fast",
     ]
-    assert [row[1] for row in cells[1:]] == ["-"] * 10
+    assert [row[1] for row in cells[1:]] == ["-"] * 11

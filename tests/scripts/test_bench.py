@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from embodied_envs.rendering.probe import gl_platform_works
@@ -57,3 +58,29 @@ def test_tables_have_the_ratio_to_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "PAGE", tmp_path / "benchmarks.md")
     table.main()
     assert "| Runner/2 | raw_batch | 100.0 | 0.90 |" in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_buffer_prints_every_metric_and_why_a_peer_is_missing():
+    words = ("--json", "--quick", "--cases", "vectors", "--systems", "ours", "bare_ring", "torchrl")
+    done = subprocess.run([sys.executable, BENCH / "buffer.py", *words], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    values = {(line["system"], line["metric"]): line["value"] for line in lines}
+    metrics = {"append_per_s", "windows_per_s", "legal_fraction", "peak_memory_ratio", "cost_ratio_20x_capacity"}
+    for system in ("ours", "bare_ring"):
+        assert {metric for name, metric in values if name == system} >= metrics
+        assert values[system, "legal_fraction"] == 1
+        assert values[system, "windows_per_s"] > 0
+    assert {line["reason"] for line in lines if line["system"] == "torchrl"} == {"no --peer-python was given"}
+    assert all(line.keys() >= KEYS for line in lines)
+
+
+def test_the_legality_check_sees_a_window_that_crosses_an_episode(monkeypatch):
+    monkeypatch.syspath_prepend(BENCH)
+    workload: Any = importlib.import_module((BENCH / "buffer_workload.py").stem)
+    case = workload.CASES["pixels"]
+    marks = np.stack([np.full((4, 5), 3.0), np.tile([10.0, 11, 12, 13, 18], (4, 1))], 2)
+    assert workload.num_legal(case, marks) == 4
+    marks[0, 4] = (4.0, 0.0)
+    marks[1, 2, 1] = 13.0
+    marks[2, :, 1] = 7.0
+    assert workload.num_legal(case, marks) == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_runs import CAMERA, TINY
+from tiny_runs import CAMERA, TINY, robots_of
 
 from embodied_ssl.buffer import segments
 from embodied_ssl.cli import main
@@ -54,7 +54,7 @@ def resume_notes(run: RunFolder) -> list[str]:
     try:
         return session.resume()
     finally:
-        session.env.close()
+        session.source.close()
 
 
 @pytest.mark.parametrize("name", ["learner", "pilot", "health", "stream", "buffer", "env", "manifest", "segment"])
@@ -106,7 +106,7 @@ def test_bad_checkpoints_never_push_out_good_ones(run):
     session = Session.build(config, run)
     session.resume()
     session.save()
-    session.env.close()
+    session.source.close()
     newest_good(run.checkpoints_dir)
 
 
@@ -175,8 +175,9 @@ def test_a_kill_at_any_step_of_a_save_leaves_a_good_checkpoint(run, monkeypatch,
     session.save()  # drops all but `keep`
     still = np.zeros((config.env.num_lanes, session.learner.spec.action_size), np.float32)
     killer, die_at = Killer(monkeypatch), 0
+    robots = robots_of(session)
     for die_at in range(1, 200):
-        session.stream.observe(still, *session.env.step(still))
+        robots.stream.observe(still, *robots.env.step(still))
         session.learner.num_updates += not same_name
         killer.left = die_at
         try:
@@ -189,7 +190,7 @@ def test_a_kill_at_any_step_of_a_save_leaves_a_good_checkpoint(run, monkeypatch,
     assert die_at > 20
     killer.left = 10**9
     assert not [path.name for path in run.checkpoints_dir.iterdir() if path.name.startswith(".")]
-    session.env.close()
+    session.source.close()
     assert len(resume_notes(run)) == 1
 
 
@@ -212,8 +213,8 @@ def test_resume_uses_the_recorded_back_end_or_says_that_it_cannot(tmp_path, monk
     # What the config asks for does not matter on resume: the recorded back end is used again, or refused.
     free = dataclasses.replace(config, env=dataclasses.replace(CAMERA, kwargs={"episode_ticks": 60}))
     session = Session.build(free, run, resume=True)
-    session.env.close()
-    assert session.env.metadata["camera_backend"] == "ray"
+    session.source.close()
+    assert robots_of(session).env.metadata["camera_backend"] == "ray"
     monkeypatch.setattr(session_module, "recorded_backend", lambda run: "no such back end")
     with pytest.raises(RunError, match="no such back end"):
         Session.build(free, run, resume=True)

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+from tiny_runs import robots_of
 from torch import Tensor
 
 from embodied_ssl.run_folder import RunFolder
@@ -78,7 +79,7 @@ def test_frozen_is_published_with_its_normalisation_and_stays_frozen_after_a_res
     assert not encoders(changed(watch[1], watch[-1]))
     session = Session.build(run.config, run)
     session.resume()
-    session.env.close()
+    session.source.close()
     encoder = session.learner.model.encoder
     assert not changed(copy_of(encoder), session.learner.snapshot.weights)
 
@@ -97,10 +98,11 @@ def gradients(tiny, encoder_grad: str, critic: float) -> tuple[dict[str, Tensor]
     config = dataclasses.replace(config, learner=dataclasses.replace(config.learner, clip_norm=1e9))
     session = Session.build(config, RunFolder.create(config))
     session.start()
+    robots = robots_of(session)
     for _ in range(80):
-        action = session.pilot.act(session.stream)
-        session.stream.observe(action, *session.env.step(action))
-    session.env.close()
+        action = session.pilot.act(robots.stream)
+        robots.stream.observe(action, *robots.env.step(action))
+    session.source.close()
     session.pilot.num_updates = 1  # before its first own update the critic has no say
     session.learner.update_step.weights["critic"] = critic
     session.learner.update(max_updates=1)
@@ -134,10 +136,11 @@ def test_a_critic_that_has_learned_nothing_does_not_move_the_encoder(tiny):
     config = tiny("ssl+critic", env_steps=400)
     session = Session.build(config, RunFolder.create(config))
     session.start()
+    robots = robots_of(session)
     for _ in range(80):
-        action = session.pilot.act(session.stream)
-        session.stream.observe(action, *session.env.step(action))
-    session.env.close()
+        action = session.pilot.act(robots.stream)
+        robots.stream.observe(action, *robots.env.step(action))
+    session.source.close()
     session.learner.update(max_updates=1)
     assert session.pilot.num_updates == 0
     assert session.learner.read_metrics()["loss/critic"] == 0.0

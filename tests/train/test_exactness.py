@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_runs import CAMERA
+from tiny_runs import CAMERA, robots_of
 
 from embodied_ssl.buffer.windows import Windows
 from embodied_ssl.config import Config
@@ -45,7 +45,7 @@ def all_windows(run: RunFolder) -> Windows:
     """Restore the newest checkpoint and gather every legal window of its buffer."""
     session = Session.build(run.config, run)
     session.resume()
-    session.env.close()
+    session.source.close()
     learner = session.learner
     lanes, ends = (torch.from_numpy(array) for array in learner.buffer.indices[learner.shape].all_legal())
     assert len(lanes) > 100
@@ -134,13 +134,14 @@ def test_a_stream_older_than_the_newest_version_is_recomputed_after_a_resume(tin
     train(config, run)
     session = Session.build(config, run)
     session.resume()
-    assert session.stream.version < session.learner.snapshot.version
-    embedding = session.stream.embed().clone()
+    stream = robots_of(session).stream
+    assert stream.version < session.learner.snapshot.version
+    embedding = stream.embed().clone()
     lanes = torch.arange(config.env.num_lanes)
     ends = torch.from_numpy(session.learner.buffer.newest(lanes.numpy()))
     windows = session.learner.buffer.gather(lanes, ends, config.encoder.context_ticks)
     session.learner.model.encoder.load_state_dict(session.learner.snapshot.weights)
     with torch.no_grad():
         expected = session.learner.model.encoder(windows)[:, 0]
-    session.env.close()
+    session.source.close()
     torch.testing.assert_close(embedding, expected)

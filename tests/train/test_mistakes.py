@@ -24,6 +24,8 @@ MISTAKES = {
     "device": (["--device", "gpu"], "device is 'gpu'"),
     "no critic": (["--agent.name", "none", "--agent.encoder_grad", "critic"], "there is no critic"),
     "no lane for the policy": (["--env.num_lanes", "1"], "agent.noise_lanes is 1, expected fewer"),
+    "log that exists": (["--record", "TAKEN"], "taken"),
+    "no run to begin with": (["--encoder", "nowhere"], "nowhere is no run folder"),
     "no interval": (["--checkpoint_every", "0"], "checkpoint_every is 0"),
     "no gauges": (["--health.every", "0"], "health.every is 0"),
     "no headed objective": (
@@ -48,6 +50,9 @@ def test_one_line_and_nothing_left(tiny, tmp_path, capsys, mistake):
         words = words[: words.index("--env.kwargs")]
         config.env.kwargs.clear()
     (tmp_path / "c.yaml").write_text(dump_config(config))
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("mine")
+    words = [str(tmp_path / "taken") if word == "TAKEN" else word for word in words]
     try:
         assert main(["train", "--config", str(tmp_path / "c.yaml"), *words]) == 2
     finally:
