@@ -84,10 +84,12 @@ def _run(words: list[str]) -> int:
     if words[0] == "--version":
         print(f"embodied-ssl {__version__}")
         return 0
-    if words[0] not in ("train", "pretrain") and words[0] in COMMANDS and {"-h", "--help"} & set(words):
+    if words[0] in ("evaluate", "report", "runs", "envs", "view") and {"-h", "--help"} & set(words):
         print(USAGE)
         return 0
     if words[0] not in COMMANDS:
+        if words[0] in cli_logs.LOG_COMMANDS:
+            raise ConfigError(f"unknown command {words[0]!r}; did you mean `embodied-ssl log {words[0]}`?")
         raise ConfigError(f"unknown command {words[0]!r}; {nearest(words[0], COMMANDS)}")
     if "" not in sys.path:
         sys.path.append("")  # a user's own env or policy module may lie in the working directory
@@ -110,6 +112,7 @@ def _learn(words: list[str], command: str) -> int:
     """Make a run, or go on with one, and show what it came to."""
     config_path, resume, logs = take(words, "--config"), take(words, "--resume"), take_all(words, "--log")
     words += [f"--encoder_from={encoder}" for encoder in take_all(words, "--encoder")]
+    words = ["--log.skip_corrupt=true" if word == "--skip-corrupt" else word for word in words]
     if resume and (config_path or logs):
         option = "--config" if config_path else "--log"
         raise ConfigError(f"{option} and --resume exclude each other: a resumed run keeps its config")

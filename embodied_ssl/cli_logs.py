@@ -6,14 +6,17 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from embodied_ssl import cli_help
 from embodied_ssl.cli_words import number, take
 from embodied_ssl.config import EnvConfig
 from embodied_ssl.config_flags import parse_kwargs
 from embodied_ssl.errors import ConfigError, nearest
+from embodied_ssl.registry import Registry
 
 USAGE = """  record ID --out LOG.zarr [--steps N] [--lanes N] [--seed N] [--policy P] [--KEY VALUE ...]
                                               play an env and write every sensor row to a log (KEY: of the env itself)
@@ -33,6 +36,8 @@ Shown = Callable[[int, int | None], None]
 
 def record(words: list[str]) -> int:
     """Run ``record``."""
+    if _helped(words, cli_help.RECORD):
+        return 0
     options = {name: take(words, f"--{name}") for name in ("out", "steps", "lanes", "seed", "policy")}
     env_id = _first(words, "record takes an env's id first; `embodied-ssl envs` lists them")
     out = _out(options["out"], "record")
@@ -46,12 +51,17 @@ def record(words: list[str]) -> int:
     env = EnvConfig(find_env_id(env_id), lanes, parse_kwargs(words[1:]))
     with _progress("steps") as shown:
         done = record_env(RecordPlan(env, steps, seed, options["policy"] or "random"), out, shown)
-    print(f"{done:,} steps of {lanes} lanes recorded; look at them with: embodied-ssl log inspect {out}")
+    print(f"{done:,} lane-steps recorded, {done // lanes:,} on each of {lanes} lanes")
+    print(f"look at them with: embodied-ssl log inspect {out}")
     return 0
 
 
 def import_(words: list[str]) -> int:
     """Run ``import``."""
+    from embodied_ssl.logs.importers import IMPORTERS
+
+    if _helped(words, cli_help.IMPORT, IMPORTERS):
+        return 0
     out, name = take(words, "--out"), take(words, "--format")
     source = Path(_first(words, "import takes a file or folder first"))
     target = _out(out, "import")
@@ -69,16 +79,21 @@ def import_(words: list[str]) -> int:
 
 def export(words: list[str]) -> int:
     """Run ``export``."""
+    from embodied_ssl.logs.exporters import EXPORTERS
+
+    if _helped(words, cli_help.EXPORT, EXPORTERS):
+        return 0
     out, name = take(words, "--out"), take(words, "--to")
+    skip_corrupt = "--skip-corrupt" in words
+    words = [word for word in words if word != "--skip-corrupt"]
     path = Path(_first(words, "export takes a log first"))
     target = _out(out, "export")
-    from embodied_ssl.logs.exporters import EXPORTERS
     from embodied_ssl.logs.exporting import export_log
 
     if name is None:
         raise ConfigError(f"export takes --to FORMAT, got nothing; formats: {', '.join(EXPORTERS)}")
     with _progress("exported") as shown:
-        report = export_log(path, target, name, parse_kwargs(words[1:]), shown)
+        report = export_log(path, target, name, parse_kwargs(words[1:]), shown, skip_corrupt)
     console = _console()
     for note in report.notes:
         console.print(f"note: {note}")
@@ -88,6 +103,8 @@ def export(words: list[str]) -> int:
 
 def log(words: list[str]) -> int:
     """Run ``log``; the exit status is 1 when ``verify`` finds damage."""
+    if _helped(words, cli_help.LOG):
+        return 0
     if not words or words[0] not in LOG_COMMANDS:
         raise ConfigError(
             f"log takes a verb, got {words[0] if words else 'nothing'!r}; "
@@ -101,6 +118,14 @@ def log(words: list[str]) -> int:
     return {"inspect": _inspect, "verify": _verify, "recover": _recover, "compact": _compact}[verb](
         Path(rest[0]), Path(out) if out else None, quick
     )
+
+
+def _helped(words: list[str], usage: str, registry: Registry[Any] | None = None) -> bool:
+    """Print the help of a command where it is asked for."""
+    asked = bool({"-h", "--help"} & set(words))
+    if asked:
+        print(usage + (cli_help.formats(registry) if registry is not None else ""))
+    return asked
 
 
 def _inspect(path: Path, out: Path | None, quick: bool) -> int:

@@ -40,9 +40,15 @@ class BufferConfig:
     """Ticks kept per lane."""
     guard_ticks: int = 8
     """Oldest ticks that readers leave alone while a writer may overwrite them."""
+    storage: Literal["auto", "device", "host", "disk"] = "auto"
+    """`device`, `host` memory or `disk`; `auto`: on the device if there is ample room, else on the host."""
+    folder: str = ""
+    """For `disk`: a folder for files without a name, which are gone when the run ends."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        expected = "a folder for storage 'disk', and only for that"
+        _require((self.storage == "disk") == bool(self.folder), "buffer.folder", self.folder, expected)
         _require(self.guard_ticks >= 0, "buffer.guard_ticks", self.guard_ticks, "0 or more")
         _require(self.capacity_ticks > 0, "buffer.capacity_ticks", self.capacity_ticks, "at least 1")
 
@@ -247,17 +253,25 @@ class LogConfig:
     """Ticks a second that recordings of packets are aligned to; 0: as the logs say."""
     sensors: list[str] = field(default_factory=list)
     """Names of the sensors to learn from; empty: all."""
-    max_gap_s: float = 0.5
-    """Silence of all sensors of a recording of packets after which a new episode begins."""
+    max_gap_s: float = 0.0
+    """Silence of all sensors of a recording of packets after which a new episode begins; 0: as their rates say."""
+    frozen_s: float = 0.0
+    """Time after which a sensor of packets whose values stand still is masked as frozen; 0: never."""
+    saturated_s: float = 0.0
+    """Time after which a sensor of packets that stays at its least or greatest value is masked; 0: never."""
     holdout: float = 0.1
     """Share of the episodes that is kept for evaluation; of a log with few episodes, of each one's end."""
+    skip_corrupt: bool = False
+    """Whether damaged chunks of a log are left out, and counted, instead of ending the run."""
     cache_dir: str = ""
     """Folder where logs are decoded once and read from, for logs larger than memory; empty: they are kept in memory."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(0 <= self.control_hz < float("inf"), "log.control_hz", self.control_hz, "a rate, or 0")
-        _require(0 < self.max_gap_s < float("inf"), "log.max_gap_s", self.max_gap_s, "a time above 0")
+        rate_fits = self.control_hz == 0 or 0.001 <= self.control_hz < float("inf")
+        _require(rate_fits, "log.control_hz", self.control_hz, "a rate of at least 0.001, or 0")
+        for name in ("max_gap_s", "frozen_s", "saturated_s"):
+            _require(0 <= getattr(self, name) < float("inf"), f"log.{name}", getattr(self, name), "a time, or 0")
         _require(0 <= self.holdout < 1, "log.holdout", self.holdout, "in [0, 1)")
 
 

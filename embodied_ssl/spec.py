@@ -112,7 +112,10 @@ class StreamSpec:
         return max(1, math.ceil(sensor.rate_hz / self.control_hz - 1e-9))
 
     def tick_room(self, sensor: SensorSpec) -> int:
-        """Rows a tick has room for when it is appended: one more, so that a late row is not lost."""
+        """Most rows that a source may bring in one tick: one more than is read, for one may come late.
+
+        Of so many fresh rows the buffer drops the oldest and counts it as overflow.
+        """
         return self.rows_per_tick(sensor) + 1
 
     def frames_per_window(self, sensor: SensorSpec, num_ticks: int) -> int:

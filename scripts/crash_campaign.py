@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import tyro
 import zarr
-from crash_actors import MAX_ROWS, compact, follow, record, recover, wrong_rows
+from crash_actors import MAX_ROWS, compact, follow, record, recover, wrong_episodes, wrong_rows
 
+from embodied_ssl.errors import LogError
 from embodied_ssl.logs import StreamLog
 from embodied_ssl.logs.compact import compact_log
 from embodied_ssl.logs.layout import folder_name
@@ -48,12 +49,20 @@ class Options:
 
 @dataclass
 class Campaign:
-    """One log that is killed again and again, and what was found."""
+    """One log that is killed again and again, and what was found.
+
+    Attributes:
+        folder: where it lies.
+        rng: draws whom to kill, and when.
+        counts: what was done.
+        acknowledged: by epoch the rows of every stream, and the episodes, that were once said to be safe, or seen.
+        faults: what was wrong.
+    """
 
     folder: Path
     rng: np.random.Generator
     counts: Counter[str] = field(default_factory=Counter)
-    acknowledged: dict[str, int] = field(default_factory=dict)
+    acknowledged: dict[int, dict[str, int]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -98,18 +107,33 @@ def started(target: Any, *words: Any) -> tuple[Any, Connection]:
 
 def kill_recorder(campaign: Campaign, with_reader: bool) -> None:
     """One life of a recorder, with or without somebody who reads its tail."""
+    draw = campaign.rng.random
     reader = started(follow, campaign.path) if with_reader else None
-    process, pipe = started(record, campaign.path, int(campaign.rng.integers(2**31)))
-    if campaign.rng.random() < 0.8:
+    close, epoch, seed = bool(draw() < 0.3), bool(draw() < 0.2), int(campaign.rng.integers(2**31))
+    process, pipe = started(record, campaign.path, seed, close, epoch)
+    if draw() < 0.8:
         pipe.poll(5.0)  # it records; the others die somewhere between start and recovery
-    campaign.counts["recorders killed"] += kill_after(process, float(campaign.rng.random()) * LONGEST_LIFE_S)
+    if reader is not None and draw() < 0.3:
+        campaign.counts["tail readers killed"] += kill_after(reader[0], float(draw()) * 0.1)
+        reader = None
+    lived = kill_after(process, float(draw()) * LONGEST_LIFE_S)
+    campaign.counts["recorders killed"] += lived
+    campaign.counts["recorders killed that close and reopen"] += lived and close
     campaign.expect(process.exitcode in (0, -signal.SIGKILL), f"the recorder ended with {process.exitcode}")
-    for rows in received(pipe):
-        campaign.acknowledged = rows
-        campaign.counts["acknowledgements"] += 1
+    for said in received(pipe):
+        acknowledge(campaign, said["epoch"], said["rows"] | {"episodes": said["episodes"]}, "a recorder")
     if reader is not None:
         check_reader(campaign, *reader)
     check_log(campaign)
+
+
+def acknowledge(campaign: Campaign, epoch: int, found: dict[str, int], who: str) -> None:
+    """Take in what somebody found or made safe, after a check that nothing which was safe before is missing."""
+    before = campaign.acknowledged.get(epoch, {})
+    for name, count in found.items():
+        campaign.expect(count >= before.get(name, 0), f"{who} has {count} {name} of {before.get(name)}, epoch {epoch}")
+    campaign.acknowledged[epoch] = {name: max(count, before.get(name, 0)) for name, count in found.items()}
+    campaign.counts["acknowledgements"] += 1
 
 
 def check_reader(campaign: Campaign, process: Any, pipe: Connection) -> None:
@@ -127,13 +151,19 @@ def check_log(campaign: Campaign) -> None:
     if not campaign.path.exists():
         campaign.expect(not campaign.acknowledged, "the log is gone")
         return
-    log = StreamLog.open(campaign.path)
-    for name, acknowledged in campaign.acknowledged.items():
-        campaign.expect(log.num_rows(name) >= acknowledged, f"{name}: {log.num_rows(name)} rows of {acknowledged}")
-        campaign.acknowledged[name] = log.num_rows(name)  # what was seen once must stay
-    for name in log.streams:
-        campaign.expect(not (wrong := wrong_rows(log, name)), f"{name}: {wrong} wrong rows")
-        campaign.counts["rows checked"] += log.num_rows(name)
+    try:
+        logs = StreamLog.open(campaign.path).epochs
+    except LogError as error:
+        raise SystemExit(f"the log cannot be opened: {error}") from None
+    campaign.expect(len(logs) > max(campaign.acknowledged, default=0), "an epoch is gone")
+    for number, log in enumerate(logs):
+        for name in log.streams:
+            campaign.expect(not (wrong := wrong_rows(log, name)), f"{name}: {wrong} wrong rows")
+            campaign.counts["rows checked"] += log.num_rows(name)
+        campaign.expect(not (wrong := wrong_episodes(log)), f"{wrong} wrong episodes")
+        campaign.counts["episodes checked"] += len(log.episodes)
+        found = {name: log.num_rows(name) for name in log.streams} | {"episodes": len(log.episodes)}
+        acknowledge(campaign, number, found, "the log")
     check = verify_log(campaign.path)
     campaign.faults += [f"verify: {problem}" for problem in check.problems]
 
@@ -152,12 +182,12 @@ def kill_recovery(campaign: Campaign) -> None:
 
 def check_with_zarr(campaign: Campaign) -> None:
     """Read all arrays with zarr-python."""
-    log = StreamLog.open(campaign.path)
-    group = zarr.open_group(campaign.path / "streams", mode="r")
-    for name in log.streams:
-        array: Any = group[f"{folder_name(name)}/data"]
-        same = array.shape[0] == log.num_rows(name) and np.array_equal(array[:], log.read(name).data)
-        campaign.expect(same, f"zarr-python reads other rows of {name}")
+    for log in StreamLog.open(campaign.path).epochs:
+        group = zarr.open_group(log.path / "streams", mode="r")
+        for name in log.streams:
+            array: Any = group[f"{folder_name(name)}/data"]
+            same = array.shape[0] == log.num_rows(name) and np.array_equal(array[:], log.read(name).data)
+            campaign.expect(same, f"zarr-python reads other rows of {name}")
     campaign.counts["logs read with zarr-python"] += 1
 
 
@@ -192,7 +222,9 @@ def run(options: Options) -> Campaign:
         while kills < options.kills:
             one_kill(campaign)
             kills = sum(campaign.counts[f"{what} killed"] for what in ("recorders", "recoveries", "compactions"))
-            if sum(campaign.acknowledged.values()) >= MAX_ROWS:  # begin a fresh log; this one was checked
+            if any(
+                sum(found.values()) >= MAX_ROWS for found in campaign.acknowledged.values()
+            ):  # begin a fresh log; this one was checked
                 shutil.rmtree(campaign.path)
                 campaign.acknowledged = {}
                 campaign.counts["logs filled"] += 1

@@ -39,14 +39,26 @@ def read_schema(source: Path, name: str, **options: Any) -> list[str]:
     return [stream.name for stream in made_with(IMPORTERS[name], "importer", options, source).streams()]
 
 
-def check_episodes(log: StreamLog, name: str, lengths: list[int], gap_ns: int = 1_000_000_000) -> None:
-    """Check that rows of a stream fill the episodes in order, and that a gap keeps episodes apart."""
+def check_episodes(
+    log: StreamLog, name: str, lengths: list[int], gap_ns: int = 1_000_000_000, lead_ns: int = 0, tail_ns: int = 0
+) -> None:
+    """Check that rows of a stream fill the episodes in order, and that a gap keeps episodes apart.
+
+    Args:
+        log: the log.
+        name: of the stream.
+        lengths: rows of each episode.
+        gap_ns: between episodes.
+        lead_ns: from the begin of an episode to its first row.
+        tail_ns: from its last row to its end.
+    """
     t_ns, start = log.index(name)[:, 0], 0
     assert len(log.episodes) == len(lengths)
     for episode, length in zip(log.episodes, lengths, strict=True):
         rows = t_ns[start : start + length]
-        assert rows[0] == episode.start_ns
-        assert rows[-1] == episode.end_ns
+        assert rows[0] == episode.start_ns + lead_ns
+        assert episode.end_ns is not None
+        assert rows[-1] == episode.end_ns - tail_ns
         assert (np.diff(rows) > 0).all()
         if start:
             assert rows[0] - t_ns[start - 1] >= gap_ns

@@ -1,10 +1,13 @@
 """The commands around logs, as a user types them."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 from embodied_ssl.cli import main
 from embodied_ssl.logs import StreamLog
+from embodied_ssl.logs.importers import IMPORTERS
 
 
 def run(*words: str) -> int:
@@ -95,3 +98,25 @@ def test_a_wrong_option_of_a_format_names_the_nearest(tmp_path, capsys):
     (tmp_path / "x.mcap").write_bytes(b"\x89MCAP0\r\n")
     assert run("import", tmp_path / "x.mcap", "--out", tmp_path / "x.zarr", "--topicks", "a") == 2
     assert "did you mean 'topics'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["record", "import", "export", "log"])
+def test_every_command_has_help_of_its_own(command, capsys):
+    assert run(command, "--help") == 0
+    assert f"usage: embodied-ssl {command}" in capsys.readouterr().out
+
+
+def test_help_tells_every_option_of_every_format(capsys):
+    run("import", "--help")
+    said = capsys.readouterr().out
+    for name in IMPORTERS:
+        options = [p.name for p in inspect.signature(IMPORTERS[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        assert f"  {name}  (" in said
+        for option in options:
+            line = next(line for line in said.partition(f"  {name}  (")[2].splitlines() if f"--{option} " in line)
+            assert len(line.split()) > 4, f"{name} does not say what {option} is"
+
+
+def test_a_verb_without_log_names_the_command(capsys):
+    assert run("verify", "x.zarr") == 2
+    assert "embodied-ssl log verify" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import google_crc32c
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,8 +22,10 @@ from embodied_ssl.spec import StreamSpec
 if TYPE_CHECKING:
     from embodied_ssl.buffer.stream_buffer import StreamBuffer
 
-FORMAT = "embodied_ssl.buffer.1"
+FORMAT = "embodied_ssl.buffer.2"
 TABLES = "tables.safetensors"
+_CHUNK = 1 << 22
+"""Bytes of a file that are checked at a time."""
 
 
 def persist(buffer: StreamBuffer, key: str) -> None:
@@ -57,9 +60,22 @@ def _manifest(buffer: StreamBuffer, folder: Path, key: str) -> dict[str, Any]:
         "capacity_ticks": buffer.capacity,
         "guard_ticks": buffer.guard_ticks,
         "shapes": [[shape.context, shape.horizon] for shape in buffer.shapes],
+        "min_rows": buffer.min_rows,
+        "overflow_rows": buffer.num_overflow_rows,
         "tables_sha256": file_hash(folder / TABLES),
-        "files": {name: ring.shape.num_bytes for name, ring in buffer.rings.items()},
+        "files": {
+            name: [ring.shape.num_bytes, file_crc(folder / f"{name}.bin")] for name, ring in buffer.rings.items()
+        },
     }
+
+
+def file_crc(path: Path) -> int:
+    """Return the CRC-32C of a file, which is read once from its beginning to its end."""
+    crc = 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            crc = google_crc32c.extend(crc, chunk)
+    return crc
 
 
 def is_whole(folder: Path | str, key: str) -> bool:
@@ -73,6 +89,8 @@ def is_whole(folder: Path | str, key: str) -> bool:
 def reopen(kind: type[StreamBuffer], folder: Path, key: str, device: torch.device) -> StreamBuffer:
     """Return the buffer persisted in ``folder``; its files are mapped copy-on-write and never change.
 
+    All of them are read once to check them, so the first windows find them in the page cache, as far as it goes.
+
     Raises:
         BufferFullError: the manifest is missing or damaged, of another key, or names files that are not as it says.
     """
@@ -81,19 +99,25 @@ def reopen(kind: type[StreamBuffer], folder: Path, key: str, device: torch.devic
         spec = StreamSpec.from_json(manifest["spec"])
         shapes = tuple(WindowShape(int(context), int(horizon)) for context, horizon in manifest["shapes"])
         lanes, ticks, guard = (int(manifest[name]) for name in ("num_lanes", "capacity_ticks", "guard_ticks"))
-        rings = kind.ring_shapes(spec, lanes, ticks, shapes)
-        sizes, digest = dict(manifest["files"]), str(manifest["tables_sha256"])
+        min_rows = {str(name): int(rows) for name, rows in manifest["min_rows"].items()}
+        overflow = {sensor.name: int(manifest["overflow_rows"][sensor.name]) for sensor in spec.sensors}
+        rings = kind.ring_shapes(spec, lanes, ticks, shapes, min_rows)
+        recorded = {name: tuple(manifest["files"][name]) for name in rings}
+        digest = str(manifest["tables_sha256"])
     except (KeyError, TypeError, ValueError, AttributeError, EmbodiedSSLError) as error:
         raise BufferFullError(f"{folder / MANIFEST} is damaged ({error}); delete the folder") from error
     for name, ring in rings.items():
-        _check_file(folder / f"{name}.bin", ring.num_bytes, sizes.get(name))
+        _check_file(folder / f"{name}.bin", ring.num_bytes, recorded[name])
     tables = folder / TABLES
     if not tables.is_file() or file_hash(tables) != digest:
         raise BufferFullError(f"{tables} is missing or damaged; delete the folder")
     buffer = kind.__new__(kind)
-    buffer.adopt(spec, lanes, ticks, shapes, device, guard, Placement("host", torch.device("cpu"), folder))
+    placement = Placement("host", torch.device("cpu"), folder)
+    buffer.adopt(spec, lanes, ticks, shapes, device, guard, placement, min_rows)
     buffer.bind({n: SlotRing(r, memory.mapped(folder / f"{n}.bin", r.stored, r.dtype)) for n, r in rings.items()})
     load_tables(buffer, load_file(tables))
+    for name, ring in buffer.rows.items():
+        ring.num_overflow = overflow[name]
     return buffer
 
 
@@ -110,11 +134,17 @@ def _read(folder: Path, key: str) -> dict[str, Any]:
     return manifest
 
 
-def _check_file(path: Path, needed: int, recorded: Any) -> None:
+def _check_file(path: Path, needed: int, recorded: tuple[Any, ...]) -> None:
     size = path.stat().st_size if path.is_file() and not path.is_symlink() else -1
-    if not size == needed == recorded:
+    if size != needed:
         found = "is missing" if size < 0 else f"has {size} bytes"
         raise BufferFullError(f"{path} {found}, expected {needed}; delete the folder")
+    try:
+        crc = file_crc(path)
+    except OSError as error:
+        raise BufferFullError(f"{path} cannot be read ({error.strerror}); delete the folder") from error
+    if recorded != (needed, crc):
+        raise BufferFullError(f"{path} is damaged: its CRC-32C is not the one recorded; delete the folder")
 
 
 def discard(folder: Path) -> None:

@@ -46,7 +46,7 @@ class Placement:
         if storage == "auto":
             roomy = device.type != "cpu" and memory.device_bytes(device) >= memory.DEVICE_SHARE * num_bytes
             storage = "device" if roomy else "host"
-        remedy = "lower buffer.capacity_ticks, or keep it on disk"
+        remedy = "lower buffer.capacity_ticks, or keep it on disk (buffer.storage, buffer.folder)"
         if storage == "device":
             memory.require(num_bytes, memory.device_bytes(device), f"on {device}", remedy)
             return cls("device", device)

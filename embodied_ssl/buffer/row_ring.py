@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -15,14 +16,19 @@ from embodied_ssl.buffer.tick_ring import Seen
 from embodied_ssl.buffer.windows import Frames, Rows
 from embodied_ssl.spec import SensorSpec, StreamSpec
 
-_SLACK = 1 / 32
+_SLACK = 1 / 16
 """Rows kept beyond what the declared rate asks for: a sensor may be this much faster before old ticks lose rows."""
 
 
-def row_shapes(spec: StreamSpec, sensor: SensorSpec, lanes: int, ticks: int, length: int) -> dict[str, RingShape]:
-    """Return the rings of one sensor beside ``ticks`` ticks, read in windows of up to ``length`` ticks."""
+def row_shapes(
+    spec: StreamSpec, sensor: SensorSpec, lanes: int, ticks: int, length: int, min_rows: int = 0
+) -> dict[str, RingShape]:
+    """Return the rings of one sensor beside ``ticks`` ticks, read in windows of up to ``length`` ticks.
+
+    They have room for what the declared rate asks for and some slack, and for ``min_rows`` rows of a lane at least.
+    """
     rate = sensor.rate_hz / spec.control_hz
-    slots = math.ceil(math.ceil(ticks * rate) * (1 + _SLACK)) + 2 * spec.tick_room(sensor)
+    slots = max(math.ceil(math.ceil(ticks * rate) * (1 + _SLACK)), min_rows) + 2 * spec.tick_room(sensor)
     run = spec.frames_per_window(sensor, length) if sensor.is_image else length * spec.rows_per_tick(sensor)
     return {
         "values": RingShape(lanes, slots, min(run, slots), sensor.shape, sensor.dtype),
@@ -33,22 +39,34 @@ def row_shapes(spec: StreamSpec, sensor: SensorSpec, lanes: int, ticks: int, len
 class RowRing:
     """Values, and per row its arrival tick (low word) and its age at arrival (float32 bits)."""
 
-    def __init__(self, spec: StreamSpec, sensor: SensorSpec, values: SlotRing, meta: SlotRing) -> None:
-        """Bind the two rings."""
+    def __init__(
+        self,
+        spec: StreamSpec,
+        sensor: SensorSpec,
+        values: SlotRing,
+        meta: SlotRing,
+        capacity_ticks: int,
+        pin: bool = False,
+    ) -> None:
+        """Bind the two rings, beside a ring of ``capacity_ticks``; ``pin``: gather values into page-locked memory."""
         self.spec, self.sensor, self.values, self.meta = spec, sensor, values, meta
         self.capacity = values.shape.slots
         self.count = np.zeros(values.shape.lanes, np.int64)
         self.begun = LaneCounter(values.shape.lanes, values.memory.device)
         self.num_overflow = 0
         self._level = True  # all lanes have the same count
-        self._rows, self._room = spec.rows_per_tick(sensor), spec.tick_room(sensor)
+        self._rows, self._pin = spec.rows_per_tick(sensor), pin
+        self._ticks = capacity_ticks
         # Branches on what was read are free on the host; elsewhere each would wait for the device.
         self.may_look = values.memory.device.type == "cpu"
+        # Low words of arrival ticks: on the host as they are stored, elsewhere a second time.
+        stored = (values.shape.lanes, self.capacity)
+        self._arrived = meta.memory.numpy()[..., 0] if self.may_look else np.zeros(stored, np.int32)
 
     def append(
         self, lanes: np.ndarray, whole: bool, ticks: np.ndarray, rows: Array, fresh: np.ndarray, age: np.ndarray
     ) -> None:
-        """Store the fresh rows of one tick.
+        """Store the fresh rows of one tick: of a burst the newest `StreamSpec.rows_per_tick`, for no tick reads more.
 
         Args:
             lanes: ``(M,)``.
@@ -58,21 +76,27 @@ class RowRing:
             fresh: ``(M, K)``.
             age: ``(M, K)``.
         """
-        surplus = fresh.shape[1] - self._room
-        if surplus > 0:  # a burst: the oldest rows give way
-            self.num_overflow += int(fresh[:, :surplus].sum())
-            rows, fresh, age = rows[:, surplus:], fresh[:, surplus:], age[:, surplus:]
+        if fresh.shape[1] > self._rows:
+            fresh = self._without_surplus(fresh)
         alike = whole and self._level and (fresh.all() or (fresh == fresh[0]).all())
         if alike:
             self._append_columns(ticks, rows, np.flatnonzero(fresh[0]), age)
         else:
             self._append_ragged(lanes, ticks, rows, fresh, age)
 
+    def _without_surplus(self, fresh: np.ndarray) -> np.ndarray:
+        surplus = int((fresh.sum(1) - self._rows).clip(min=0).sum())
+        if not surplus:
+            return fresh
+        self.num_overflow += surplus
+        return fresh & (fresh[:, ::-1].cumsum(1)[:, ::-1] <= self._rows)
+
     def _append_columns(self, ticks: np.ndarray, rows: Array, columns: np.ndarray, age: np.ndarray) -> None:
         """Store rows that all lanes have alike: each is one block of all lanes."""
         everything, number = slice(None), int(self.count[0])
         self.begun.set(everything, self.count + len(columns))
         for column in columns.tolist():
+            self._count_lost(everything, number % self.capacity, ticks, number >= self.capacity)
             self._write(everything, number % self.capacity, ticks, rows[:, column], age[:, column])
             number += 1
         self.count[:] = number
@@ -85,11 +109,20 @@ class RowRing:
             return
         number = (self.count[lanes, None] + np.cumsum(fresh, axis=1) - 1)[lane_of, row_of]
         self.begun.set(lanes, self.count[lanes] + fresh.sum(1))
+        self._count_lost(lanes[lane_of], number % self.capacity, ticks[lane_of], number >= self.capacity)
         self._write(
             lanes[lane_of], number % self.capacity, ticks[lane_of], _pick(rows, lane_of, row_of), age[lane_of, row_of]
         )
         self.count[lanes] += fresh.sum(1)
         self._level = bool((self.count == self.count[0]).all())
+
+    def _count_lost(
+        self, lanes: np.ndarray | slice, slots: np.ndarray | int, ticks: np.ndarray, full: np.ndarray | bool
+    ) -> None:
+        """Count rows that are about to be overwritten while the tick they came with is still stored."""
+        if np.any(full):
+            ago = (ticks - self._arrived[lanes, slots]).astype(np.int32)
+            self.num_overflow += int(np.count_nonzero((ago < self._ticks) & full))
 
     def restore(self, count: np.ndarray) -> None:
         """Set the counters; the rows are restored apart from them."""
@@ -105,6 +138,8 @@ class RowRing:
         meta.view(np.float32)[:, 1] = age
         self.values.write(lanes, slots, rows)
         self.meta.write(lanes, slots, meta)
+        if not self.may_look:
+            self._arrived[lanes, slots] = meta[:, 0]
 
     def gather(self, seen: Seen, newest: Tensor) -> Rows | Frames:
         """Read what ticks see of this sensor; ``newest (B, L)`` int32, low words of row numbers."""
@@ -158,7 +193,7 @@ class RowRing:
             slots = (now[:, None] - behind[..., 0]).remainder(self.capacity)
             lanes, run = lanes[:, None], num_rows
         shape = (num_windows, length, num_rows)
-        values = self.values.take(lanes, slots, run).view(*shape, *self.sensor.shape)
+        values = self.values.take(lanes, slots, run, self._pin).view(*shape, *self.sensor.shape)
         return values, self.meta.take(lanes, slots, run).view(*shape, 2)
 
     @staticmethod
@@ -175,7 +210,7 @@ class RowRing:
         else:
             slots = (slots + torch.arange(num_frames, device=slots.device)).remainder(self.capacity)
             lanes, run = lanes[:, None], 1
-        values = self.values.take(lanes, slots, run).view(-1, num_frames, *self.sensor.shape)
+        values = self.values.take(lanes, slots, run, self._pin).view(-1, num_frames, *self.sensor.shape)
         meta = self.meta.take(lanes, slots, run).view(-1, num_frames, 2)
         arrived = meta[..., 0]
         usable = (newest + back <= self._reach(seen, now)) & (seen.low[:, -1:] - arrived <= seen.since[:, -1:])
@@ -186,6 +221,12 @@ class RowRing:
             meta.view(torch.float32)[..., 1].gather(1, held) + (seen.low - arrived.gather(1, held)) * self.spec.tick_s
         )
         return Frames(values, held, mask, clear(age_s, mask))
+
+
+def bind_rows(spec: StreamSpec, rings: Mapping[str, SlotRing], capacity_ticks: int, pin: bool) -> dict[str, RowRing]:
+    """Return the `RowRing` of every sensor; rings are called ``sensor<number>.values`` and ``.meta``."""
+    pairs = {s: (rings[f"sensor{at}.values"], rings[f"sensor{at}.meta"]) for at, s in enumerate(spec.sensors)}
+    return {s.name: RowRing(spec, s, *pair, capacity_ticks, pin) for s, pair in pairs.items()}
 
 
 def _pick(rows: Array, lanes: np.ndarray, places: np.ndarray) -> Array:

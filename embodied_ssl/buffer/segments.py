@@ -1,14 +1,15 @@
 """The buffer on disk: append-only segments, each written once, so that a checkpoint only names them.
 
-A segment holds the ticks and rows appended since the last one (or what the ring still holds of them). Restoring
-writes every tick and row back to the slot that its number names.
+A segment holds the ticks and rows appended since the last one (or what the ring still holds of them), and the row that
+each sensor held when it began, for its ticks may show that. So it can be read without those before it, however long ago
+a slow sensor sent. Restoring writes every tick and row back to the slot that its number names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,23 @@ from embodied_ssl.errors import CheckpointError
 
 if TYPE_CHECKING:
     from embodied_ssl.buffer.stream_buffer import StreamBuffer
+
+FORMAT = 2
+"""Of segments and tables, kept in a checkpoint's part ``buffer``; checkpoints that name none are older than 2."""
+
+
+def check_format(facts: Mapping[str, Any], checkpoint: Path) -> None:
+    """Refuse a checkpoint whose buffer another version wrote.
+
+    Raises:
+        CheckpointError: naming both formats.
+    """
+    found = facts.get("format", 1)
+    if found != FORMAT:
+        raise CheckpointError(
+            f"the buffer of {checkpoint} has format {found!r}, this version reads {FORMAT}: the run cannot be resumed; "
+            "a new one can begin with its encoder (--encoder RUN)"
+        )
 
 
 def file_hash(path: Path) -> str:
@@ -74,7 +92,8 @@ class SegmentStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f".{name}.tmp"
         try:
-            save_file(export_since(self.buffer, self._ticks, self._rows), aside)
+            held = {name: np.maximum(rows - 1, 0) for name, rows in self._rows.items()}
+            save_file(export_since(self.buffer, self._ticks, held), aside)
             sync_file(aside)
             aside.replace(self.folder / name)
         finally:

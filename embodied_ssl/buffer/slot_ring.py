@@ -83,7 +83,7 @@ class SlotRing:
             lanes: int64, shaped as ``slots``.
             slots: int64 in ``[0, C)``.
             run: consecutive slots of one run, at most ``shape.run``.
-            pin: return page-locked memory.
+            pin: return page-locked memory, from which a copy to a GPU does not wait.
 
         Returns:
             ``(..., run, *row)``.

@@ -10,7 +10,7 @@ Reading order: `SlotRing` (one table), `TickRing` and `RowRing` (what is in it),
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from embodied_ssl.buffer.episodes import EpisodeTable
 from embodied_ssl.buffer.lane_counter import LaneCounter
 from embodied_ssl.buffer.masking import clear
 from embodied_ssl.buffer.placement import Placement, Storage
-from embodied_ssl.buffer.row_ring import RowRing, row_shapes
+from embodied_ssl.buffer.row_ring import bind_rows, row_shapes
 from embodied_ssl.buffer.slot_ring import RingShape, SlotRing
 from embodied_ssl.buffer.tick_ring import TickRing
 from embodied_ssl.buffer.window_index import WindowIndex, WindowShape
@@ -47,6 +47,7 @@ class StreamBuffer:
         guard_ticks: int = 0,
         storage: Storage = "auto",
         folder: Path | str | None = None,
+        min_rows: Mapping[str, int] | None = None,
     ) -> None:
         """Allocate the rings.
 
@@ -60,20 +61,17 @@ class StreamBuffer:
             storage: where rows live. ``device``; ``host`` memory; ``disk``: memory-mapped files in ``folder``;
                 ``auto``: on the device if its free memory is 2.5 times the buffer, else on the host.
             folder: an empty or new folder, for ``disk``.
+            min_rows: per sensor rows of a lane that must fit, where more are known to come than its rate says.
 
         Raises:
             BufferFullError: no window of a shape fits into the capacity, or memory is too small (sizes named).
         """
         for shape in shapes:
-            if capacity_ticks < shape.length + guard_ticks:
-                raise BufferFullError(
-                    f"capacity_ticks is {capacity_ticks}, expected at least {shape.length + guard_ticks} "
-                    f"for windows of {shape.length} ticks and a guard of {guard_ticks}"
-                )
-        rings = self.ring_shapes(spec, num_lanes, capacity_ticks, shapes)
+            shape.check_fits(capacity_ticks, guard_ticks)
+        rings = self.ring_shapes(spec, num_lanes, capacity_ticks, shapes, min_rows or {})
         num_bytes = sum(ring.num_bytes for ring in rings.values())
         placement = Placement.choose(storage, num_bytes, torch.device(device), folder)
-        self.adopt(spec, num_lanes, capacity_ticks, shapes, torch.device(device), guard_ticks, placement)
+        self.adopt(spec, num_lanes, capacity_ticks, shapes, torch.device(device), guard_ticks, placement, min_rows)
         self.bind({name: SlotRing(ring, placement.zeros(name, ring)) for name, ring in rings.items()})
 
     def adopt(
@@ -85,21 +83,23 @@ class StreamBuffer:
         device: torch.device,
         guard_ticks: int,
         placement: Placement,
+        min_rows: Mapping[str, int] | None = None,
     ) -> None:
         """Take over what the buffer is; `bind` gives it its storage. Both are for `__init__` and `reopen`."""
         self.spec, self.num_lanes, self.capacity, self.guard_ticks = spec, num_lanes, capacity_ticks, guard_ticks
         self.shapes, self.device, self.placement = shapes, device, placement
+        self.min_rows = dict(min_rows or {})
         self.lock = threading.Lock()
 
     @staticmethod
     def ring_shapes(
-        spec: StreamSpec, num_lanes: int, capacity_ticks: int, shapes: Sequence[WindowShape]
+        spec: StreamSpec, num_lanes: int, ticks: int, shapes: Sequence[WindowShape], min_rows: Mapping[str, int]
     ) -> dict[str, RingShape]:
         """Return the rings that such a buffer consists of."""
         longest = max((shape.length for shape in shapes), default=1)
-        rings = {"ticks": TickRing.shape_of(num_lanes, capacity_ticks, longest, len(spec.sensors), spec.action_size)}
+        rings = {"ticks": TickRing.shape_of(num_lanes, ticks, longest, len(spec.sensors), spec.action_size)}
         for at, sensor in enumerate(spec.sensors):
-            parts = row_shapes(spec, sensor, num_lanes, capacity_ticks, longest)
+            parts = row_shapes(spec, sensor, num_lanes, ticks, longest, min_rows.get(sensor.name, 0))
             rings |= {f"sensor{at}.{part}": ring for part, ring in parts.items()}
         return rings
 
@@ -112,10 +112,8 @@ class StreamBuffer:
         self.indices = {shape: WindowIndex(shape, self.table, self.guard_ticks) for shape in self.shapes}
         done = LaneCounter(lanes, self.storage_device, host=self.table.count)
         self.ticks = TickRing(rings["ticks"], len(self.spec.sensors), done)
-        self.rows = {
-            sensor.name: RowRing(self.spec, sensor, rings[f"sensor{at}.values"], rings[f"sensor{at}.meta"])
-            for at, sensor in enumerate(self.spec.sensors)
-        }
+        pin = self.device.type == "cuda" and self.storage_device.type == "cpu"
+        self.rows = bind_rows(self.spec, rings, self.capacity, pin)
         self._everyone = np.arange(lanes)
 
     @property
@@ -135,7 +133,7 @@ class StreamBuffer:
 
     @property
     def num_overflow_rows(self) -> dict[str, int]:
-        """Rows per sensor that a burst pushed out before they were stored."""
+        """Rows per sensor that no tick shows: beyond what a tick reads, or overwritten while their tick is stored."""
         return {name: ring.num_overflow for name, ring in self.rows.items()}
 
     def num_legal(self, shape: WindowShape) -> int:

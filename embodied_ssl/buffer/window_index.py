@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embodied_ssl.buffer.episodes import Episodes, EpisodeTable
+from embodied_ssl.errors import BufferFullError
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,18 @@ class WindowShape:
     def length(self) -> int:
         """All ticks of the window, L."""
         return self.context + self.horizon
+
+    def check_fits(self, capacity_ticks: int, guard_ticks: int) -> None:
+        """Check that a ring has room for a window.
+
+        Raises:
+            BufferFullError: it has not.
+        """
+        if capacity_ticks < self.length + guard_ticks:
+            raise BufferFullError(
+                f"capacity_ticks is {capacity_ticks}, expected at least {self.length + guard_ticks} "
+                f"for windows of {self.length} ticks and a guard of {guard_ticks}"
+            )
 
     @property
     def num_positions(self) -> int:

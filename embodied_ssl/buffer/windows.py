@@ -78,7 +78,7 @@ class Windows:
     lane: Tensor
 
     def to(self, device: torch.device) -> Windows:
-        """Return the windows on ``device``; from page-locked memory the copy does not wait."""
+        """Return the windows on ``device``; sensor values that lie in page-locked memory are copied without waiting."""
 
         def moved(part: Rows | Frames) -> dict[str, Tensor]:
             return {name: value.to(device, non_blocking=True) for name, value in vars(part).items()}

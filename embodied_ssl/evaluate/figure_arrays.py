@@ -58,7 +58,8 @@ def timeline_arrays(
     arrays = {"timeline_time_s": _seconds(bench, ticks)}
     for name, noisy in readings.noisy.items():
         arrays[f"timeline/{name}/noisy"] = noisy[lane, ticks].astype(np.float32)
-        arrays[f"timeline/{name}/clean"] = readings.clean[name][lane, ticks].astype(np.float32)
+        if readings.has_clean:
+            arrays[f"timeline/{name}/clean"] = readings.clean[name][lane, ticks].astype(np.float32)
         for index, ahead in enumerate(horizons if name in forecasts else ()):
             every = np.full(noisy[lane].shape, np.nan, dtype=np.float32)
             every[ends[1][mine] + ahead] = forecasts[name][mine, index]

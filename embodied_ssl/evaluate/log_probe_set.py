@@ -1,14 +1,17 @@
 """The probe set of a run that learned from logs: held-out stretches to score on, learned ones to train read-outs.
 
-Probe targets are the streams that the logs call privileged: at each tick the newest row at or before it. Nothing is
-known of readings without noise, and nothing can be tried, so there are neither clean readings nor returns.
+Probe targets are the streams that the logs call privileged: at each tick the newest row that had arrived by then, of
+the same uncut run of ticks. A tick by which none had arrived is not scored; a stream that no learned or no held-out
+tick knows is no target. Nothing is known of readings without noise, and nothing can be tried, so there are neither
+clean readings nor returns.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +19,20 @@ from embodied_ssl.buffer.window_index import WindowShape
 from embodied_ssl.config import EvaluationConfig, LogConfig
 from embodied_ssl.errors import RunError
 from embodied_ssl.evaluate.probe_set import MAX_EPISODE_TICKS, ProbeSet, Recording, content_hash
+from embodied_ssl.sources.log_identity import check_identities
 from embodied_ssl.sources.log_set import LogSet
 from embodied_ssl.sources.log_split import Stretch, spread_evenly
-from embodied_ssl.sources.logged_ticks import latest_before, privileged_names
+from embodied_ssl.sources.log_targets import privileged_names, targets_at
 from embodied_ssl.spec import SensorSpec, StreamSpec, Tick
 
 
-def log_probe_set(config: LogConfig, shape: WindowShape, spec: StreamSpec, sizes: EvaluationConfig) -> ProbeSet:
+def log_probe_set(
+    config: LogConfig,
+    shape: WindowShape,
+    spec: StreamSpec,
+    sizes: EvaluationConfig,
+    learned_from: Sequence[Mapping[str, Any]] | None = None,
+) -> ProbeSet:
     """Read the stretches to evaluate on; the same for the same logs and settings.
 
     Args:
@@ -30,6 +40,7 @@ def log_probe_set(config: LogConfig, shape: WindowShape, spec: StreamSpec, sizes
         shape: of the learner's windows.
         spec: the learner's sensors, which the logs must have.
         sizes: how many episodes; longer ones are cut into pieces.
+        learned_from: `identities` of the logs when the run learned from them; None: they are taken to be the same.
 
     Raises:
         LogError: a log has gone or changed.
@@ -42,19 +53,23 @@ def log_probe_set(config: LogConfig, shape: WindowShape, spec: StreamSpec, sizes
         raise RunError(
             f"the logs have other sensors now ({_names(logs.spec)}) than the run learned from ({_names(spec)})"
         )
+    if learned_from is not None:
+        check_identities(logs, learned_from)
     stretches, num_train = choose(logs, shape, sizes)
     ticks = _side_by_side(spec, logs.ticks(stretches, range(len(stretches))), stretches)
-    privileged = _privileged(logs, stretches)
+    privileged, known_from = _privileged(logs, stretches, num_train, shape.horizon)
     lengths = np.array([stretch.num_ticks for stretch in stretches])
     kinds = tuple(Path(config.paths[stretch.log]).name for stretch in stretches)
     recording = Recording(ticks, privileged, {}, kinds, lengths)
     groups = {name: (name,) for name in privileged}
     digest = content_hash(recording)
-    return ProbeSet(spec, tuple(ticks), privileged, {}, groups, kinds, lengths, num_train, "as recorded", digest)
+    return ProbeSet(
+        spec, tuple(ticks), privileged, {}, groups, kinds, lengths, num_train, "as recorded", digest, known_from
+    )
 
 
 def _names(spec: StreamSpec) -> str:
-    return ", ".join(f"{sensor.name} {sensor.shape}" for sensor in spec.sensors)
+    return ", ".join(f"{sensor.name} {sensor.shape} at {sensor.rate_hz:g} Hz" for sensor in spec.sensors)
 
 
 def choose(logs: LogSet, shape: WindowShape, sizes: EvaluationConfig) -> tuple[list[Stretch], int]:
@@ -79,21 +94,31 @@ def choose(logs: LogSet, shape: WindowShape, sizes: EvaluationConfig) -> tuple[l
     return [*chosen[0], *chosen[1]], len(chosen[0])
 
 
-def _privileged(logs: LogSet, stretches: Sequence[Stretch]) -> dict[str, np.ndarray]:
-    """Return per stream that every log has ``(T, N, *shape)`` float32; zeros past the end of a stretch."""
+def _privileged(
+    logs: LogSet, stretches: Sequence[Stretch], num_train: int, horizon_ticks: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return per stream that every log has ``(T, N, *shape)`` float32, and the ticks ``(N,)`` from which all are known.
+
+    Before that, and past the end of a stretch, there are zeros. A stream is left out if with it no learned or no
+    held-out window with a whole horizon could be scored.
+    """
     used = [logs.logs[number] for number in sorted({stretch.log for stretch in stretches})]
-    tables = {}
+    last_ends = np.array([stretch.num_ticks for stretch in stretches]) - horizon_ticks
+    tables, known_from = {}, np.zeros(len(stretches), np.int64)
     for name in privileged_names(used[0].log):
         shapes = {other.log.streams[name].sensor.shape for other in used if name in privileged_names(other.log)}
         if len(shapes) == 1 and all(name in privileged_names(other.log) for other in used):
-            tables[name] = _stacked([_targets(logs, stretch, name) for stretch in stretches])
-    return tables
+            found = [_targets(logs, stretch, name) for stretch in stretches]
+            latest = np.maximum(known_from, [unknown for _, unknown in found])
+            usable = latest < last_ends
+            if usable[:num_train].any() and usable[num_train:].any():
+                tables[name], known_from = _stacked([rows for rows, _ in found]), latest
+    return tables, known_from
 
 
-def _targets(logs: LogSet, stretch: Stretch, name: str) -> np.ndarray:
-    logged = logs.logs[stretch.log]
-    lane = logged.lanes[stretch.lane]
-    return latest_before(logged.log, name, lane.number, lane.time_ns[stretch.start : stretch.stop])
+def _targets(logs: LogSet, stretch: Stretch, name: str) -> tuple[np.ndarray, int]:
+    logged, tick_ns = logs.logs[stretch.log], round(1e9 / logs.spec.control_hz)
+    return targets_at(logged.log, name, logged.lanes[stretch.lane], stretch.start, stretch.stop, tick_ns)
 
 
 def _stacked(columns: Sequence[np.ndarray]) -> np.ndarray:

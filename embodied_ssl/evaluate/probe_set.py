@@ -46,6 +46,7 @@ class ProbeSet:
         num_train: the first ``num_train`` lanes train read-outs, the others are only scored.
         camera_backend: what drew the frames; ``none`` without cameras.
         content_hash: SHA-256 over all arrays above.
+        known_from: ``(N,)`` the tick of each lane from which the privileged state is known; None: the first.
     """
 
     spec: StreamSpec
@@ -58,6 +59,7 @@ class ProbeSet:
     num_train: int
     camera_backend: str
     content_hash: str
+    known_from: np.ndarray | None = None
 
     @property
     def num_episodes(self) -> int:
@@ -72,7 +74,7 @@ class ProbeSet:
         return buffer
 
     def ends(self, context_ticks: int, horizon_ticks: int, stride: int, test: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return lanes and ends ``(n,)`` of the windows to use: whole context before, whole horizon after.
+        """Return lanes and ends ``(n,)`` of the windows to use: whole context before, whole horizon after, state known.
 
         Args:
             context_ticks: ticks up to and with the end.
@@ -81,7 +83,9 @@ class ProbeSet:
             test: whether to take the test episodes or the training episodes.
         """
         chosen = range(self.num_train, self.num_episodes) if test else range(self.num_train)
-        ends = {lane: np.arange(context_ticks - 1, self.lengths[lane] - horizon_ticks, stride) for lane in chosen}
+        known = np.zeros(self.num_episodes, np.int64) if self.known_from is None else self.known_from
+        first = np.maximum(context_ticks - 1, known)
+        ends = {lane: np.arange(first[lane], self.lengths[lane] - horizon_ticks, stride) for lane in chosen}
         lanes = np.concatenate([np.full(len(values), lane) for lane, values in ends.items()])
         return lanes, np.concatenate(list(ends.values()))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import save
+from torch import Tensor
 
 from embodied_ssl.config import Config
 from embodied_ssl.encoders.stream_encoder import StreamEncoder
@@ -55,6 +56,8 @@ class Subject:
         forecaster: the forward-prediction head; None when the run trained none.
         policy: acts on the embedding; None when the run trained none.
         camera_backend: the recorded one.
+        present: the head's readings of the anchor's own tick, as one step; None when the run trained none.
+        logs: what the run remembers of the logs that it learned from; None: it learned in an env.
     """
 
     config: Config
@@ -62,6 +65,8 @@ class Subject:
     forecaster: Forecaster | None
     policy: Policy | None
     camera_backend: str
+    present: Forecaster | None = None
+    logs: Sequence[Mapping[str, Any]] | None = None
 
     @property
     def horizons(self) -> tuple[int, ...]:
@@ -106,8 +111,15 @@ def load_subject(run: RunFolder, load_policy: PolicyLoader | None = None) -> Sub
     heads = [head for head in learner.model.objectives.children() if isinstance(head, ForwardPrediction)]
     policy = load_policy(config, learner, parts["pilot"]) if load_policy is not None else None
     learner.model.eval().requires_grad_(False)
-    forecaster = heads[0].predict_readings if heads else None
-    return Subject(config, encoder, forecaster, policy, facts["camera_backend"])
+    logs = parts["log"][1].get("logs") if "log" in parts else None
+    if not heads:
+        return Subject(config, encoder, None, policy, facts["camera_backend"], logs=logs)
+    head = heads[0]
+
+    def present(embedding: Tensor, actions: Tensor) -> Tensor:
+        return head.implied_readings(embedding)[:, None]
+
+    return Subject(config, encoder, head.predict_readings, policy, facts["camera_backend"], present, logs)
 
 
 def evaluate_subject(subject: Subject) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -141,7 +153,7 @@ def _probe_set(subject: Subject) -> ProbeSet:
     """Return the frozen episodes of the env, or those of the logs of which some were held out."""
     spec, sizes, context = subject.encoder.spec, subject.config.evaluation, subject.encoder.context_ticks
     if subject.config.log.paths:
-        return log_probe_set(subject.config.log, window_shape(subject.config), spec, sizes)
+        return log_probe_set(subject.config.log, window_shape(subject.config), spec, sizes, subject.logs)
     episodes = sizes.train_episodes, sizes.test_episodes
     return collect_probe_set(subject.config.env, spec, *episodes, context, subject.camera_backend)
 
@@ -184,7 +196,10 @@ def _probes(subject: Subject, bench: Bench) -> dict[str, dict[str, Any]]:
 
 
 def _skill(subject: Subject, bench: Bench) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return forward skill against clean readings, noisy readings, and over persistence; and the timelines."""
+    """Return forward skill against clean readings, noisy readings, and over persistence; and the timelines.
+
+    ``by_change`` holds the same of the newest reading plus the foretold change.
+    """
     horizons = subject.horizons
     if not subject.encoder.spec.vectors:
         return {}, {}
@@ -204,13 +219,31 @@ def _skill(subject: Subject, bench: Bench) -> tuple[dict[str, Any], dict[str, np
     cases["over_persistence"] = (persistence, test.clean)
     if not readings.has_clean:
         del cases["clean"]
-    scores = {
-        name: forward_skill(
-            forecasts, against, truth, scale, test.episodes, np.random.default_rng(LABEL_SEED), horizons
-        ).to_json()
-        for name, (against, truth) in cases.items()
-    }
+
+    def scored(guesses: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        return {
+            name: forward_skill(
+                guesses, against, truth, scale, test.episodes, np.random.default_rng(LABEL_SEED), horizons
+            ).to_json()
+            for name, (against, truth) in cases.items()
+        }
+
+    scores = scored(forecasts) | {"by_change": scored(_by_change(subject, embedding, forecasts, test.now))}
     return scores, timeline_arrays(bench, readings, ends[1], forecasts, horizons)
+
+
+def _by_change(
+    subject: Subject, embedding: np.ndarray, forecasts: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return the newest reading plus the change that the model foretells, ``(n, horizons, d)`` by sensor.
+
+    What a sensor shows now is known; where it hardly changes, or has a level that no training episode had, the model's
+    own guess of the level is all the error there is. With much sensor noise the plain forecast is the better one.
+    """
+    assert subject.present is not None
+    no_actions = np.zeros((len(embedding), 1, subject.encoder.spec.action_size), np.float32)
+    implied = predict_readings(subject.encoder, subject.present, embedding, no_actions, (1,))
+    return {name: now[name][:, None] + values - implied[name] for name, values in forecasts.items()}
 
 
 def _returns(subject: Subject) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 | gauge | what it can cause |
 |---|---|
 | non-finite updates in a row | roll back |
-| effective rank below a fraction of the width | roll back |
+| effective rank below a fraction of the width, and below half of what the readings themselves have | roll back |
 | median spread of the dimensions near zero | roll back |
 | forward skill far below its best | the state is not kept as one to roll back to |
 | gradient norm far above its usual | the state is not kept as one to roll back to |
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from embodied_ssl.buffer.stream_buffer import StreamBuffer
 from embodied_ssl.buffer.window_index import WindowShape
+from embodied_ssl.buffer.windows import Windows
 from embodied_ssl.config import HealthConfig
 from embodied_ssl.encoders.stream_encoder import StreamEncoder
 from embodied_ssl.health.gauges import effective_rank, spread
@@ -32,6 +33,8 @@ MAX_FRAMES = 128
 MAX_REFERENCE_DIM = 4096
 """Values in a context above which forward skill is not measured online: its linear reference grows with the square."""
 MIN_SPREAD = 0.01
+LEAST_RANK = 1.5
+"""Effective rank below which an embedding has collapsed whatever it was shown."""
 SKILL_DROP = 0.3
 GRADIENT_RISE = 10.0
 
@@ -104,6 +107,7 @@ class HealthMonitor:
         deviation = spread(embedding)
         gauges = {
             "effective_rank": float(effective_rank(embedding)),
+            **self._input_rank(windows),
             "spread_min": float(deviation.min()),
             "spread_median": float(deviation.median()),
             "grad_norm": metrics.get("grad_norm", 0.0),
@@ -112,12 +116,22 @@ class HealthMonitor:
         }
         return self._verdict(gauges, metrics.get("bad_run", 0.0))
 
+    def _input_rank(self, windows: Windows) -> dict[str, float]:
+        """Return the effective rank of the readings at the same ticks; nothing for a stream of pictures only."""
+        readings, mask = self.encoder.readings(windows)
+        if not readings.shape[2]:
+            return {}
+        seen = (readings * mask)[:, self.shape.context - 1 :][windows.valid[:, self.shape.context - 1 :]]
+        return {"input_rank": float(effective_rank(seen))}
+
     def read_skill(self) -> dict[str, float]:
         """Return the forward skill on the stream by horizon; empty without a forward prediction objective."""
         return self.skill.read() if self.skill is not None else {}
 
     def _verdict(self, gauges: dict[str, float], bad_run: float) -> Verdict:
         floor = self.config.min_rank_fraction * self.encoder.features_dim
+        # A robot that hardly moves has little to show: that is no illness of the representation.
+        floor = min(floor, max(LEAST_RANK, gauges.get("input_rank", np.inf) / 2))
         if bad_run >= self.config.max_bad_updates:
             return Verdict("roll_back", f"{bad_run:.0f} updates in a row were not finite", gauges)
         if not gauges["effective_rank"] >= floor:  # also true for NaN
@@ -144,7 +158,7 @@ class HealthMonitor:
             return f"gradient norm {gauges['grad_norm']:.2g} is over {GRADIENT_RISE:.0f} times its usual {usual:.2g}"
         return ""
 
-    def _gather(self, buffer: StreamBuffer, lanes: np.ndarray, ends: np.ndarray) -> Any:
+    def _gather(self, buffer: StreamBuffer, lanes: np.ndarray, ends: np.ndarray) -> Windows:
         device = buffer.device
         return buffer.gather(torch.from_numpy(lanes).to(device), torch.from_numpy(ends).to(device), self.shape.length)
 

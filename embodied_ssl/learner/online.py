@@ -14,6 +14,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
+from embodied_ssl.buffer.disk import discard
 from embodied_ssl.buffer.sampling.from_config import window_source
 from embodied_ssl.buffer.stream_buffer import StreamBuffer
 from embodied_ssl.buffer.window_index import WindowShape
@@ -76,17 +77,12 @@ class OnlineLearner:
 
         Raises:
             ConfigError: an objective, option or device is not known.
+            BufferFullError: there is no room for the history.
         """
         self.spec, self.num_lanes, self.config = spec, num_lanes, config
         self.device = pick_device(config.device)
         self.shape = window_shape(config)
-        self.buffer = (
-            buffer
-            if buffer is not None
-            else StreamBuffer(
-                spec, num_lanes, config.buffer.capacity_ticks, (self.shape,), self.device, config.buffer.guard_ticks
-            )
-        )
+        self.buffer = buffer if buffer is not None else _build_buffer(spec, num_lanes, config, self.device)
         seeds = np.random.SeedSequence(config.seed).spawn(2)
         self.rng = np.random.default_rng(seeds[0])
         self.model = _build_model(spec, config, int(seeds[1].generate_state(1)[0])).to(self.device)
@@ -168,6 +164,19 @@ class OnlineLearner:
         past = self.env_steps - self.config.learner.learning_starts
         done = self.num_updates - self._updates_before
         return max(0, int(past * self.config.learner.update_to_data_ratio) - done)
+
+    def require_batch(self) -> None:
+        """Refuse a buffer that is as full as it will be and has too few windows for a single update.
+
+        Raises:
+            ConfigError: naming both numbers.
+        """
+        found, wanted = self.buffer.num_legal(self.shape), self.config.learner.batch_size
+        if found < wanted:
+            raise ConfigError(
+                f"{found:,} windows of {self.shape.length} ticks can be drawn from all there is, expected at least "
+                f"learner.batch_size ({wanted:,}): nothing would be learned; set it lower, or give more to learn from"
+            )
 
     def update(self, max_updates: int | None = None) -> int:
         """Do as many updates as the ratio allows, at most ``max_updates``; publish on schedule.
@@ -322,6 +331,16 @@ class OnlineLearner:
         self._updates_before = facts["updates_before"]
         self.update_step.metric_names = list(facts["metric_names"])
         self.rng.bit_generator.state = facts["rng"]
+
+
+def _build_buffer(spec: StreamSpec, num_lanes: int, config: Config, device: torch.device) -> StreamBuffer:
+    """Build the buffer of a stream that flows; its files on disk are in use without a name, so none is ever left."""
+    sizes, folder = config.buffer, Path(config.buffer.folder)
+    shapes, guard = (window_shape(config),), sizes.guard_ticks
+    buffer = StreamBuffer(spec, num_lanes, sizes.capacity_ticks, shapes, device, guard, sizes.storage, folder)
+    if sizes.storage == "disk":
+        discard(folder)
+    return buffer
 
 
 def _weights(config: Config) -> dict[str, float]:

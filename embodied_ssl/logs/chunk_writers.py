@@ -20,7 +20,7 @@ MAX_BYTES_IN_FLIGHT = 64 << 20
 def write_chunk(root: Path, closed: ClosedChunk, chunk_rows: int, fsync: bool) -> tuple[int, int]:
     """Write data and index of a chunk; return their CRC32C."""
     crcs = []
-    for array, values in zip(layout.ARRAYS, (closed.data, closed.index), strict=True):
+    for array, values in zip(layout.ARRAYS, closed.buffers, strict=True):
         pieces = ArrayFormat.of(closed.stream, array, chunk_rows).encode(values)
         path = layout.chunk_path(root, closed.stream.name, array, closed.number, len(closed.stream.sensor.shape))
         layout.write_aside(path, pieces, fsync)
@@ -62,7 +62,8 @@ class ChunkWriters:
         while (closed := self._queue.get()) is not None:
             if closed.claim():
                 try:
-                    crcs = write_chunk(self._root, closed, closed.data.shape[0], self._fsync)
+                    crcs = write_chunk(self._root, closed, len(closed.buffers[0]), self._fsync)
+                    closed.give_back()
                 except BaseException as error:  # whatever it is, it reaches whoever commits
                     closed.future.set_exception(error)
                 else:

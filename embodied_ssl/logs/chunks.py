@@ -17,6 +17,7 @@ import numpy as np
 from numcodecs import Blosc, Zstd
 
 from embodied_ssl.errors import LogError
+from embodied_ssl.logs.chunk_headers import BLOSC_HEAD, blosc_sizes, zstd_content_size
 from embodied_ssl.logs.schema import INDEX_COLUMNS, LogStream
 
 CHUNK_BYTES = 4 << 20
@@ -25,8 +26,9 @@ MAX_CHUNK_ROWS = 8192
 MAX_CHUNK_BYTES = 256 << 20
 MAX_SHARD_CHUNKS = 1 << 16
 LEVEL = 1
-"""Of zstd: level 3 makes noisy frames 2 % smaller at a quarter of the speed, rendered ones 10 % at two thirds."""
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+"""Of zstd inside Blosc: level 3 makes noisy frames 2 % smaller at a quarter of the speed."""
+BYTE_LEVEL = -1
+"""Of zstd for single bytes, such as pictures: half again as fast as level 1, and 3 to 10 % larger."""
 _CRC = struct.Struct("<I")
 _WHOLE = 0x48674BC7
 """CRC32C of any bytes that are followed by their own CRC32C: a checksum is checked without a copy."""
@@ -107,7 +109,7 @@ class ArrayFormat:
         if not is_whole or encoded[-_CRC.size :] != _CRC.pack(crc):
             raise LogError(f"{path} is damaged (its checksum is not the committed one); --skip-corrupt leaves it out")
         body = memoryview(encoded)[: -_CRC.size]
-        declared = _blosc_bytes(body) if self._shuffled else _zstd_bytes(body)
+        declared = _declared_bytes(body, self._shuffled)
         if declared != self.nbytes:
             raise LogError(f"{path} declares {declared} decoded bytes, expected {self.nbytes}; it is not of this log")
         values = np.empty(self.shape, self.dtype) if out is None else out
@@ -144,7 +146,7 @@ class ArrayFormat:
             options = {"typesize": self.dtype.itemsize, "cname": "zstd", "clevel": LEVEL, "shuffle": "shuffle"}
             body.append({"name": "blosc", "configuration": options | {"blocksize": 0}})
         else:
-            body.append({"name": "zstd", "configuration": {"level": LEVEL, "checksum": False}})
+            body.append({"name": "zstd", "configuration": {"level": BYTE_LEVEL, "checksum": False}})
         return [*body, {"name": "crc32c"}]
 
     def _sharding(self) -> dict[str, Any]:
@@ -156,7 +158,7 @@ class ArrayFormat:
 
 @cache
 def _codec(shuffled: bool) -> Blosc | Zstd:
-    return Blosc("zstd", LEVEL, Blosc.SHUFFLE) if shuffled else Zstd(level=LEVEL)
+    return Blosc("zstd", LEVEL, Blosc.SHUFFLE) if shuffled else Zstd(level=BYTE_LEVEL)
 
 
 def crc_of(pieces: tuple[bytes, bytes]) -> int:
@@ -164,19 +166,9 @@ def crc_of(pieces: tuple[bytes, bytes]) -> int:
     return _CRC.unpack(pieces[1])[0]
 
 
-def _blosc_bytes(body: memoryview) -> int:
-    """Return the decoded size in a Blosc 1 header (README_CHUNK_FORMAT: uncompressed size at byte 4)."""
-    return int.from_bytes(body[4:8], "little")
-
-
-def _zstd_bytes(body: memoryview) -> int:
-    """Return the decoded size in a Zstandard frame header (RFC 8878, section 3.1.1.1), -1 when it declares none."""
-    if bytes(body[:4]) != _ZSTD_MAGIC:
-        return -1
-    descriptor = body[4]
-    size_flag, single_segment, dictionary_flag = descriptor >> 6, descriptor >> 5 & 1, descriptor & 3
-    at = 5 + (0 if single_segment else 1) + (0, 1, 2, 4)[dictionary_flag]
-    width = (1 if single_segment else 0, 2, 4, 8)[size_flag]
-    if width == 0:
-        return -1
-    return int.from_bytes(body[at : at + width], "little") + (256 if width == 2 else 0)
+def _declared_bytes(body: memoryview, shuffled: bool) -> int | None:
+    """Return the decoded size that a chunk declares; None: it declares none, or was cut."""
+    if not shuffled:
+        return zstd_content_size(body[:18])
+    sizes = blosc_sizes(body[:BLOSC_HEAD])
+    return sizes[0] if sizes is not None and sizes[1] == len(body) else None

@@ -7,17 +7,19 @@ durable before the next. All of it happens in one thread that no Ctrl-C reaches;
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 from embodied_ssl.errors import LogError
 from embodied_ssl.logs import layout
 from embodied_ssl.logs.chunk_writers import ChunkWriters
+from embodied_ssl.logs.commit_lines import CommitState, commit_lines
 from embodied_ssl.logs.journal import Journal
 from embodied_ssl.logs.open_chunk import ClosedChunk, OpenChunk
-from embodied_ssl.logs.sealing import sealed
 from embodied_ssl.logs.tail import TailFile
+
+_LOOK_S = 1.0
+"""How often whoever closes looks whether it is over, should a Ctrl-C have swallowed the word."""
 
 
 class Committer:
@@ -37,6 +39,7 @@ class Committer:
         """
         self.root, self._opened, self._lock, self._fsync = journal.root, opened, lock, fsync
         self._num_commits = journal.num_commits
+        self._rows, self._at = [journal.rows[name] for name in opened], journal.tail
         self.events: list[list[Any]] = []
         self.error: LogError | None = None
         self._tail = TailFile(journal.root, journal.tail, fsync)
@@ -49,12 +52,14 @@ class Committer:
         self._flush_s = min(flush_s, threading.TIMEOUT_MAX)
         self._wake = threading.Condition()
         self._asked = self._served = 0
-        self._stopping = False
+        self._last: Callable[[dict[str, int]], None] | None = None
+        self.has_ended, self._over = False, threading.Lock()
+        self._over.acquire()
         self._thread = threading.Thread(target=self._work, daemon=True, name="log-commits")
         self._thread.start()
 
     def flush(self) -> None:
-        """Wait until everything appended so far is committed.
+        """Wait until everything appended so far is committed; one that was closed meanwhile has committed it.
 
         Raises:
             LogError: the disk refused; what was committed before is intact.
@@ -63,7 +68,7 @@ class Committer:
             self._asked += 1
             mine = self._asked
             self._wake.notify_all()
-            while self._served < mine and self.error is None:
+            while self._served < mine and not self.has_ended:
                 self._wake.wait()
         self.check()
 
@@ -72,19 +77,24 @@ class Committer:
         if self.error is not None:
             raise LogError(str(self.error)) from self.error.__cause__
 
-    def finish(self, last: Callable[[], None]) -> None:
-        """Commit, run ``last`` if that went well, and end the threads; a second time does nothing."""
+    def finish(self, last: Callable[[dict[str, int]], None]) -> None:
+        """Commit, run ``last`` with the committed rows if that went well, close all files and end the threads.
+
+        All of it is done by the thread, which no Ctrl-C reaches; one that strikes here is raised when it is over. A
+        second time only waits.
+        """
         with self._wake:
-            self._stopping = True
+            self._last = self._last or last
             self._wake.notify_all()
-        self._thread.join()
-        self.writers.close()
-        try:
-            if self.error is None:
-                last()
-        finally:
-            self._tail.close()
-            self._commits.close()
+        struck: KeyboardInterrupt | None = None
+        while not self.has_ended:
+            try:
+                while not self.has_ended:
+                    self._over.acquire(timeout=_LOOK_S)
+            except KeyboardInterrupt as interrupt:
+                struck = interrupt
+        if struck is not None:
+            raise struck
 
     def abandon_after_fork(self) -> None:
         """Close the files in a forked child; they belong to the parent."""
@@ -92,20 +102,36 @@ class Committer:
         self._commits.close()
 
     def _work(self) -> None:
-        while True:
+        last = None
+        while last is None and self.error is None:
             with self._wake:
-                if self._asked == self._served and not self._stopping:
+                if self._asked == self._served and self._last is None:
                     self._wake.wait(self._flush_s)
-                asked, stopping = self._asked, self._stopping
-            try:
-                self._commit(stopping)
-            except BaseException as error:  # whatever it is, a commit was left undone: nothing may follow it
-                self.error = self._named(error)
+                asked, last = self._asked, self._last
+            self._do(lambda is_last=last is not None: self._commit(is_last))
             with self._wake:
                 self._served = asked
                 self._wake.notify_all()
-                if stopping or self.error is not None:
-                    return
+        self._end(last)
+
+    def _end(self, last: Callable[[dict[str, int]], None] | None) -> None:
+        """Finish what other libraries read, close all files; the last statement frees whoever waits in `finish`."""
+        self.writers.close()
+        if last is not None and self.error is None:
+            self._do(lambda: last(dict(zip(self._opened, self._rows, strict=True))))
+        for file in (self._tail, self._commits):
+            self._do(file.close)
+        with self._wake:
+            self.has_ended = True
+            self._wake.notify_all()
+        self._over.release()
+
+    def _do(self, step: Callable[[], None]) -> None:
+        """Take a step; whatever goes wrong, a commit was left undone: nothing may follow it."""
+        try:
+            step()
+        except BaseException as error:
+            self.error = self.error or self._named(error)
 
     def _named(self, error: BaseException) -> LogError:
         what = (
@@ -133,14 +159,15 @@ class Committer:
             return
         chunks = [self._written(self._opened[name], some) for name, some in closed.items() if some]
         tail = self._tail.write(parts, rotate)
-        record = {"n": self._num_commits, "t_ns": time.time_ns(), "rows": rows, "chunks": chunks}
-        self._commits.append([sealed(record | {"tail": tail, "events": events})])
-        self._num_commits += 1
+        for opened in self._opened.values():
+            opened.end_views()
+        before = CommitState(self._num_commits, self._rows, self._at)
+        sizes = [opened.chunk_rows for opened in self._opened.values()]
+        lines = commit_lines(before, CommitState(0, rows, tail), chunks, events, sizes)
+        self._commits.append(lines)
+        self._num_commits, self._rows, self._at = self._num_commits + len(lines), rows, tail
         if rotate:
             self._tail.drop_old()
-        for name, some in closed.items():
-            for chunk in some:
-                self._opened[name].recycle(chunk)
 
     def _written(self, opened: OpenChunk, some: tuple[ClosedChunk, ...]) -> list[Any]:
         """Wait for chunks of one stream; return what the commit says of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -13,7 +14,10 @@ from typing import Any
 
 from embodied_ssl.errors import LogError
 from embodied_ssl.logs import layout
+from embodied_ssl.logs.aside import aside_folder, put_in_place
 from embodied_ssl.logs.chunks import MAX_SHARD_CHUNKS, ArrayFormat, crc_of
+from embodied_ssl.logs.commit_lines import CommitState, commit_lines
+from embodied_ssl.logs.epochs import epoch_folders
 from embodied_ssl.logs.journal import Journal
 from embodied_ssl.logs.lock import writer_lock
 from embodied_ssl.logs.open_chunk import OpenChunk
@@ -21,7 +25,7 @@ from embodied_ssl.logs.reopening import growing_journal, open_chunks, readable_j
 from embodied_ssl.logs.schema import LogStream
 from embodied_ssl.logs.sealing import sealed
 from embodied_ssl.logs.shards import shard_pieces
-from embodied_ssl.logs.store import aside_folder, fill_store, header_of, put_in_place, refuse_taken
+from embodied_ssl.logs.store import fill_store, header_of, refuse_taken
 from embodied_ssl.logs.verify import verify_log
 
 SHARD_BYTES = 64 << 20
@@ -56,32 +60,33 @@ def compact_log(path: Path | str, out: Path | str | None = None, shard_bytes: in
     path = Path(path).absolute()
     before = _size(path)
     readable_journal(path, skip_corrupt=False)
-    with layout.named_errors(path), writer_lock(path):
+    with layout.named_errors(path), contextlib.ExitStack() as locks:
+        for folder in _all_folders(path, locks):
+            locks.enter_context(writer_lock(folder))
         journal = growing_journal(path)
         target = path if out is None else Path(out).absolute()
         if out is not None:
             refuse_taken(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-        _drop_leftovers(target)
         aside = aside_folder(target, "compacting")
         try:
-            _write(journal, aside, shard_bytes)
-            _write_epochs(path, aside, shard_bytes)
-            _refuse_unsound(aside, journal)
+            whole = aside / target.name
+            _write(journal, whole, shard_bytes)
+            _write_epochs(path, whole, shard_bytes)
+            _refuse_unsound(whole, journal)
             if out is None:
-                _exchange(aside, path)
+                _exchange(whole, path)
             else:
-                put_in_place(aside, target)
+                put_in_place(whole, target)
         finally:
             shutil.rmtree(aside, ignore_errors=True)  # the old log, once they were exchanged
     after = _size(target)
     return Compaction(target, before[0], after[0], before[1], after[1])
 
 
-def _drop_leftovers(path: Path) -> None:
-    """Delete what a killed compaction of this log left; its lock is held, so no other one is under way."""
-    for leftover in path.parent.glob(f".{path.name}.compacting.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+def _all_folders(path: Path, locks: contextlib.ExitStack) -> list[Path]:
+    """Return the logs inside a log; its own lock is taken, so that no more are opened, and all are held to the end."""
+    locks.enter_context(writer_lock(path))
+    return epoch_folders(path)
 
 
 def _write(journal: Journal, root: Path, shard_bytes: int) -> None:
@@ -92,9 +97,10 @@ def _write(journal: Journal, root: Path, shard_bytes: int) -> None:
     fill_store(root, journal.streams, header, journal.rows)
     chunks = [_write_stream(journal, root, opened[s.name], shards[s.name]) for s in journal.streams]
     rows = [journal.rows[stream.name] for stream in journal.streams]
-    commit = {"n": 0, "t_ns": header["created_ns"], "rows": rows, "chunks": [entry for entry in chunks if entry[2]]}
-    commit |= {"tail": [0, 0], "events": journal.events}
-    layout.write_aside(root / layout.COMMIT_FILE, [sealed(header), sealed(commit)], sync=True)
+    sizes = [journal.chunk_rows[stream.name] for stream in journal.streams]
+    nothing, everything = CommitState(0, [0] * len(rows), (0, 0)), CommitState(0, rows, (0, 0))
+    lines = commit_lines(nothing, everything, [entry for entry in chunks if entry[2]], journal.events, sizes)
+    layout.write_aside(root / layout.COMMIT_FILE, [sealed(header), *lines], sync=True)
 
 
 def _chunks_of_a_shard(opened: OpenChunk, shard_bytes: int) -> int:
@@ -139,22 +145,20 @@ def _encoded(journal: Journal, opened: OpenChunk, array: str) -> Iterator[tuple[
         kind.decode(encoded, crcs[which], path)
         yield encoded[:-4], encoded[-4:]
     if opened.num_open:
-        padded = opened.padded()
-        yield kind.encode((padded.data, padded.index)[which])
+        yield kind.encode(opened.padded().buffers[which])
 
 
 def _write_epochs(path: Path, aside: Path, shard_bytes: int) -> None:
-    """Do the same to the logs inside this one."""
-    folder = path / layout.EPOCHS_FOLDER
-    for epoch in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if layout.is_log(epoch):
-            (aside / layout.EPOCHS_FOLDER).mkdir(exist_ok=True)
-            journal = Journal(epoch)
-            journal.refresh()
-            if journal.is_compacted:
-                shutil.copytree(epoch, aside / layout.EPOCHS_FOLDER / epoch.name)
-            else:
-                compact_log(epoch, aside / layout.EPOCHS_FOLDER / epoch.name, shard_bytes)
+    """Do the same to the logs inside this one, whose locks are held."""
+    for epoch in epoch_folders(path):
+        target = aside / layout.EPOCHS_FOLDER / epoch.name
+        target.parent.mkdir(exist_ok=True)
+        journal = readable_journal(epoch, skip_corrupt=False)
+        if journal.is_compacted:
+            shutil.copytree(epoch, target, symlinks=True)
+        else:
+            _write(journal, target, shard_bytes)
+        _refuse_unsound(target, journal)
 
 
 def _refuse_unsound(aside: Path, journal: Journal) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from embodied_ssl.errors import LogError, nearest
-from embodied_ssl.logs import layout
+from embodied_ssl.logs.aside import made_aside
 from embodied_ssl.logs.importers import IMPORTERS, Importer, ImportReport
 from embodied_ssl.logs.reader import StreamLog
 
 FLUSH_S = 10.0
 """An import that is killed begins again, so it need not commit every second."""
+MAX_NOTE = 4000
+"""Letters of a note that are kept; names in foreign files may have any length."""
 LFS_POINTER = b"version https://git-lfs"
 
 Progress = Callable[[int, int | None], None]
@@ -84,25 +85,17 @@ def import_recording(
         LogError: the source is damaged or of no known format, an option is wrong, or ``out`` exists.
     """
     if out.exists() or out.is_symlink():
-        raise LogError(f"{out} exists; import to a new name")
+        raise LogError(f"{out} exists; import to a new name")  # before a large source is looked through
     name = name or find_format(source)
     kind: Callable[..., Importer] = IMPORTERS[name]
     importer: Importer = made_with(kind, f"importer {name!r}", options or {}, source)
-    aside = out.with_name(f".{out.name}.importing")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        with layout.named_errors(out):
-            report = _write(importer, aside, {"format": name, **importer.facts()}, shown)
-            aside.rename(out)
-            layout.sync_folder(out.parent)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return report
+    with made_aside(out, "importing") as aside:
+        return _write(importer, aside, {"format": name, **importer.facts()}, shown)
 
 
 def _write(importer: Importer, path: Path, facts: dict[str, Any], shown: Progress | None) -> ImportReport:
     """Write all rows, and the notes, which are known only at the end."""
     with StreamLog.create(path, importer.streams(), facts, flush_s=FLUSH_S) as writer:
         report = importer.write(writer, counted(importer.total(), shown))
-        writer.note(*report.notes)
+        writer.note(*(note[:MAX_NOTE] for note in report.notes))
     return report

@@ -129,7 +129,7 @@ def _inspect_stream(log: StreamLog, name: str, values: bool, step: Callable[[], 
         gatherer.take(rows)
         step()
     folder = layout.stream_folder(log.path, name)
-    files = [file for array in layout.ARRAYS for file in (folder / array).iterdir() if file.name != "zarr.json"]
+    files = [file for array in layout.ARRAYS for file in (folder / array).glob("*") if file.name != "zarr.json"]
     disk = sum(file.lstat().st_size for file in files)
     raw = log.num_rows(name) * (stream.row_bytes + 40)
     return StreamReport(stream, log.num_rows(name), times, gatherer.finish() if values else None, raw, disk)

@@ -192,6 +192,7 @@ class AppendFile:
         except BaseException:
             with contextlib.suppress(OSError):
                 os.ftruncate(self.handle, self.size)
+                os.lseek(self.handle, self.size, os.SEEK_SET)
             raise
         self.size += written
 
@@ -200,6 +201,11 @@ class AppendFile:
         if self.handle >= 0:
             handle, self.handle = self.handle, -1
             os.close(handle)
+
+
+def rename(path: Path, new: Path) -> None:
+    """Give a file or folder another name."""
+    os.rename(path, new)
 
 
 def sync_folder(path: Path) -> None:

@@ -39,6 +39,8 @@ class WriterLock:
             raise LogError(
                 f"{root} is being written by process {holder}; a log has one writer: wait, or record to another folder"
             ) from None
+        if os.fstat(self._handle).st_ino != os.stat(root / layout.LOCK_FILE).st_ino:
+            raise LogError(f"{root} was replaced by another one, as by compact; open the log again")
         layout.write_all(self._handle, [f"{os.getpid():<{_PID_WIDTH}}".encode()])
 
     def release(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import numpy as np
@@ -19,12 +20,24 @@ MAX_SPARE = 2
 """Buffers kept for the next chunks: touching fresh memory costs as much as filling it."""
 
 
-class ClosedChunk:
-    """A full chunk on its way to disk; the future gives the CRC32C of its data and of its index."""
+_Buffers = tuple[np.ndarray, np.ndarray]
 
-    def __init__(self, stream: LogStream, number: int, data: np.ndarray, index: np.ndarray) -> None:
-        """Describe chunk ``number``."""
-        self.stream, self.number, self.data, self.index = stream, number, data, index
+
+class ClosedChunk:
+    """A full chunk on its way to disk; the future gives the CRC32C of its data and of its index.
+
+    Attributes:
+        stream: whose rows these are.
+        number: of the chunk.
+        nbytes: raw bytes.
+    """
+
+    def __init__(
+        self, stream: LogStream, number: int, buffers: _Buffers, take_back: Callable[[int, _Buffers], None]
+    ) -> None:
+        """Describe chunk ``number``; ``take_back`` gets its memory when it lies on disk."""
+        self.stream, self.number, self._buffers, self._take_back = stream, number, buffers, take_back
+        self.nbytes = sum(buffer.nbytes for buffer in buffers)
         self.future: Future[tuple[int, int]] = Future()
         self.is_queued = False
         self._claim = threading.Lock()
@@ -34,9 +47,15 @@ class ClosedChunk:
         return self._claim.acquire(blocking=False)
 
     @property
-    def nbytes(self) -> int:
-        """Raw bytes."""
-        return self.data.nbytes + self.index.nbytes
+    def buffers(self) -> _Buffers:
+        """Data ``(rows, *shape)`` and index ``(5, rows)``; gone once they were given back."""
+        return self._buffers
+
+    def give_back(self) -> None:
+        """Let go of the memory: a commit needs the checksums only, and may be many chunks away."""
+        buffers = self._buffers
+        del self._buffers
+        self._take_back(self.number, buffers)
 
 
 class _Filling:
@@ -57,7 +76,8 @@ class OpenChunk:
         self.dtype, self.row_shape = np.dtype(stream.sensor.dtype), stream.sensor.shape
         self.formats = [ArrayFormat.of(stream, array, chunk_rows) for array in ("data", "index")]
         self.in_tail = num_chunks * chunk_rows  # rows before this one are in a chunk or in the tail file
-        self._spare: deque[tuple[np.ndarray, np.ndarray]] = deque()
+        self._spare: deque[_Buffers] = deque()
+        self._viewed = -1  # number of the chunk of which a commit holds views
         self._now = _Filling(num_chunks, *self._buffers(), ())
         self._num_rows = num_chunks * chunk_rows
 
@@ -94,7 +114,7 @@ class OpenChunk:
     def close(self) -> ClosedChunk:
         """Close the full chunk, begin the next, and return it."""
         now = self._now
-        closed = ClosedChunk(self.stream, now.number, now.data, now.index)
+        closed = ClosedChunk(self.stream, now.number, (now.data, now.index), self._take_back)
         self._now = _Filling(now.number + 1, *self._buffers(), (*now.closed, closed))
         return closed
 
@@ -103,26 +123,30 @@ class OpenChunk:
         closed, self._now.closed = self._now.closed, ()
         return closed
 
-    def recycle(self, closed: ClosedChunk) -> None:
-        """Take back the memory of a chunk that lies on disk."""
-        if len(self._spare) < MAX_SPARE:
-            self._spare.append((closed.data, closed.index))
+    def _take_back(self, number: int, buffers: _Buffers) -> None:
+        """Use the memory of a chunk that lies on disk again, unless a commit still looks at it."""
+        if number != self._viewed and len(self._spare) < MAX_SPARE:
+            self._spare.append(buffers)
 
     def padded(self) -> ClosedChunk:
         """Return the open chunk with zeros behind its rows."""
         now, end = self._now, self.num_open
         now.data[end:] = 0
         now.index[:, end:] = 0
-        return ClosedChunk(self.stream, now.number, now.data, now.index)
+        return ClosedChunk(self.stream, now.number, (now.data, now.index), lambda *_: None)
 
     def part_for_tail(self, everything: bool) -> tuple[int, np.ndarray, np.ndarray]:
         """Return first row, index and data of the open rows that the tail file lacks, or of all of them.
 
-        They are views: what was filled in stays as it is until the chunk is recycled, by the same thread that asks.
+        They are views: what was filled in stays as it is, and its memory is not used again before `end_views`.
         """
         now, end = self._now, self._num_rows
         first = now.number * self.chunk_rows
         begin = first if everything else max(first, self.in_tail)
         rows = slice(begin - first, end - first)
-        self.in_tail = end
+        self.in_tail, self._viewed = end, now.number
         return begin, now.index[:, rows], now.data[rows]
+
+    def end_views(self) -> None:
+        """Say that what `part_for_tail` gave is not looked at any more."""
+        self._viewed = -1

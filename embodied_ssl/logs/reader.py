@@ -12,12 +12,13 @@ import numpy as np
 from embodied_ssl.errors import LogError, nearest
 from embodied_ssl.logs import layout
 from embodied_ssl.logs.chunk_reader import ChunkReader
-from embodied_ssl.logs.epochs import schema_change
+from embodied_ssl.logs.epochs import epoch_folders, schema_change
 from embodied_ssl.logs.events import notes_of
 from embodied_ssl.logs.lock import writer_lock
 from embodied_ssl.logs.reopening import readable_journal
 from embodied_ssl.logs.schema import INDEX_COLUMNS, Episode, LogRows, LogStream
-from embodied_ssl.logs.store import cut_notes, make_store
+from embodied_ssl.logs.store import make_store
+from embodied_ssl.logs.told import cut_notes
 from embodied_ssl.logs.writer import FLUSH_S, LogWriter
 
 
@@ -71,7 +72,7 @@ class StreamLog:
             facts: JSON: what people and readers should know.
             flush_s: seconds between commits: the most that a killed process loses.
             fsync: make each commit durable against power cuts.
-            chunk_rows: rows of a chunk, by stream; by default about 2 MiB of data.
+            chunk_rows: rows of a chunk, by stream; by default about 4 MiB of data.
 
         Raises:
             LogError: the folder is taken, or a stream is not possible.
@@ -145,12 +146,8 @@ class StreamLog:
     def damage(self) -> list[str]:
         """What ``skip_corrupt`` left out, as lines for people, as far as it was met."""
         corrupt = [f"stream {name!r}: {len(some)} damaged chunks left out" for name, some in self.corrupt.items()]
-        return [
-            *self.journal.damage(),
-            *cut_notes(self.journal),
-            *filter(None, [self._reader.lost_tail]),
-            *corrupt,
-        ]
+        lost = filter(None, [self._reader.lost_tail])
+        return [*self.journal.damage(), *cut_notes(self.journal), *lost, *corrupt]
 
     @property
     def num_commits(self) -> int:
@@ -160,9 +157,7 @@ class StreamLog:
     @property
     def epochs(self) -> list[StreamLog]:
         """This log, and the logs inside it that were opened when the streams changed, oldest first."""
-        folder = self.path / layout.EPOCHS_FOLDER
-        numbers = sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
-        return [self, *(StreamLog(folder / str(number), self.skip_corrupt) for number in numbers)]
+        return [self, *(StreamLog(folder, self.skip_corrupt) for folder in epoch_folders(self.path))]
 
     def num_rows(self, name: str) -> int:
         """Return the committed rows of a stream."""

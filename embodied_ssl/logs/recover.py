@@ -13,7 +13,8 @@ from embodied_ssl.logs.lock import writer_lock
 from embodied_ssl.logs.open_chunk import OpenChunk
 from embodied_ssl.logs.reader import StreamLog
 from embodied_ssl.logs.reopening import open_chunks
-from embodied_ssl.logs.store import formats_of, holds_record, metadata_records, refuse_cut, stray_files
+from embodied_ssl.logs.store import formats_of, holds_record, metadata_records, missing_folders, stray_files
+from embodied_ssl.logs.told import refuse_cut
 
 
 def recover_log(path: Path | str) -> list[str]:
@@ -40,6 +41,9 @@ def _recover(root: Path) -> list[str]:
     refuse_cut(journal)
     opened = {} if journal.is_compacted else open_chunks(journal)
     done = _cut_commits(journal)
+    for folder in missing_folders(journal):
+        folder.mkdir(parents=True)
+        done.append(f"made {folder.relative_to(root)}, which was missing")
     ends = [file for chunk in opened.values() if chunk.num_open for file in _padded_files(root, chunk)]
     kept = {path for path, _ in ends}
     for path in stray_files(journal):
@@ -66,7 +70,7 @@ def _padded_files(root: Path, opened: OpenChunk) -> list[tuple[Path, tuple[bytes
     """Return path and content of the open chunk of a stream, zeros behind its rows."""
     padded, axes = opened.padded(), len(opened.stream.sensor.shape)
     files = []
-    for array, values in zip(layout.ARRAYS, (padded.data, padded.index), strict=True):
+    for array, values in zip(layout.ARRAYS, padded.buffers, strict=True):
         pieces = ArrayFormat.of(opened.stream, array, opened.chunk_rows).encode(values)
         files.append((layout.chunk_path(root, opened.stream.name, array, padded.number, axes), pieces))
     return files

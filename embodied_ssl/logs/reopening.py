@@ -8,8 +8,9 @@ from embodied_ssl.errors import LogError
 from embodied_ssl.logs import layout
 from embodied_ssl.logs.journal import Journal
 from embodied_ssl.logs.open_chunk import OpenChunk
-from embodied_ssl.logs.store import drop_uncommitted, refuse_cut
+from embodied_ssl.logs.store import drop_uncommitted
 from embodied_ssl.logs.tail_records import TailReader
+from embodied_ssl.logs.told import refuse_cut
 
 
 def readable_journal(root: Path, skip_corrupt: bool) -> Journal:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +11,10 @@ from typing import Any
 
 from embodied_ssl.errors import LogError
 from embodied_ssl.logs import layout
+from embodied_ssl.logs.aside import aside_folder, put_in_place
 from embodied_ssl.logs.chunks import ArrayFormat, default_chunk_rows
 from embodied_ssl.logs.journal import FORMAT, Journal
+from embodied_ssl.logs.jsonable import jsonable
 from embodied_ssl.logs.schema import INDEX_COLUMNS, LogStream
 from embodied_ssl.logs.sealing import sealed
 
@@ -32,14 +33,14 @@ def make_store(
     with layout.named_errors(path):
         refuse_taken(path)
         aside = aside_folder(path, "creating")
-        aside.mkdir(parents=True)
         try:
-            fill_store(aside, streams, header, {stream.name: 0 for stream in streams})
-            layout.write_aside(aside / layout.COMMIT_FILE, [sealed(header)], sync=True)
-            put_in_place(aside, path)
-        except BaseException:
+            whole = aside / path.name
+            whole.mkdir()
+            fill_store(whole, streams, header, {stream.name: 0 for stream in streams})
+            layout.write_aside(whole / layout.COMMIT_FILE, [sealed(header)], sync=True)
+            put_in_place(whole, path)
+        finally:
             shutil.rmtree(aside, ignore_errors=True)
-            raise
 
 
 def refuse_taken(path: Path) -> None:
@@ -48,20 +49,6 @@ def refuse_taken(path: Path) -> None:
         raise LogError(f"{path} names no folder of its own; expected one such as run.zarr")
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise LogError(f"{path} exists; record to a new folder, or go on with it through StreamLog.append_to")
-
-
-def aside_folder(path: Path, what: str) -> Path:
-    """Return a folder name beside ``path`` that this process alone uses, free of what an earlier one left."""
-    aside = path.with_name(f".{path.name}.{what}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    return aside
-
-
-def put_in_place(aside: Path, path: Path) -> None:
-    """Give a whole folder its own name; there may be an empty folder of that name."""
-    layout.sync_folder(aside)
-    os.rename(aside, path)
-    layout.sync_folder(path.parent)
 
 
 def header_of(
@@ -79,7 +66,10 @@ def header_of(
         rows, shards = int(chunk_rows[stream.name]), (shard_chunks or {}).get(stream.name, 0)
         ArrayFormat.of(stream, "data", rows, shards)
         entries.append(stream.to_json() | {"chunk_rows": rows} | ({"shard_chunks": shards} if shards else {}))
-    return {"log": FORMAT, "created_ns": time.time_ns(), "facts": _json(facts), "streams": entries}
+    header = {"log": FORMAT, "created_ns": time.time_ns(), "facts": _json(facts), "streams": entries}
+    if (size := len(sealed(header))) > MAX_METADATA_BYTES // 2:
+        raise LogError(f"streams and facts of a log have {size:,} bytes, expected at most {MAX_METADATA_BYTES // 2:,}")
+    return header
 
 
 def fill_store(root: Path, streams: Sequence[LogStream], header: dict[str, Any], rows: Mapping[str, int]) -> None:
@@ -102,7 +92,7 @@ def metadata_records(
     streams: Sequence[LogStream],
     facts: dict[str, Any],
     formats: Mapping[str, Mapping[str, Any]],
-    rows: Mapping[str, int],
+    rows: Mapping[str, int | Mapping[str, int]],
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield path and content of every ``zarr.json`` of a log: groups first, then arrays.
 
@@ -111,7 +101,7 @@ def metadata_records(
         streams: its streams.
         facts: its facts.
         formats: ``chunk_rows`` and, in shards, ``shard_chunks`` by stream.
-        rows: rows by stream that other libraries are told.
+        rows: rows by stream, or by stream and array, that other libraries are told.
     """
     yield root / "zarr.json", _group({"embodied_ssl_log": FORMAT, "facts": facts})
     yield root / layout.STREAMS_FOLDER / "zarr.json", _group({})
@@ -120,7 +110,9 @@ def metadata_records(
         yield folder / "zarr.json", _group(stream.to_json())
         chunk_rows, shards = formats[stream.name]["chunk_rows"], formats[stream.name].get("shard_chunks", 0)
         for array in layout.ARRAYS:
-            record = array_metadata(stream, array, chunk_rows, shards, rows[stream.name])
+            told = rows[stream.name]
+            count = told if isinstance(told, int) else told[array]
+            record = array_metadata(stream, array, chunk_rows, shards, count)
             yield folder / array / "zarr.json", record
 
 
@@ -154,78 +146,43 @@ def _group(attributes: dict[str, Any]) -> dict[str, Any]:
     return {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
 
 
-def write_shapes(root: Path, stream: LogStream, chunk_rows: int, num_rows: int, sync: bool) -> None:
-    """Tell other zarr libraries how many rows a stream of a growing log has; ours reads it only in `refuse_cut`."""
-    for array in layout.ARRAYS:
-        path = layout.stream_folder(root, stream.name) / array / "zarr.json"
-        record = array_metadata(stream, array, chunk_rows, 0, num_rows)
-        layout.write_aside(path, [json.dumps(record, indent=1).encode()], sync)
+def stray_files(journal: Journal, keep_ends: bool = False) -> list[Path]:
+    """Return whatever lies in a log's folders and belongs neither to its last commit nor to zarr.
 
-
-def told_rows(root: Path, stream: LogStream) -> int:
-    """Return the most rows that other zarr libraries are told of; -1 when no file says."""
-    folder = layout.stream_folder(root, stream.name)
-    return max(_told_by(folder / array, axis) for array, axis in (("data", 0), ("index", 1)))
-
-
-def _told_by(folder: Path, axis: int) -> int:
-    try:
-        rows = json.loads(layout.read_file(folder / "zarr.json", MAX_METADATA_BYTES))["shape"][axis]
-    except (LogError, OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
-        return -1
-    return rows if type(rows) is int else -1
-
-
-def cut_streams(journal: Journal) -> dict[str, int]:
-    """Return the streams that once had more committed rows than the commit file says, with how many: its end is gone.
-
-    ``zarr.json`` is written when a log is closed or recovered, and rows only grow; so it never says more than was
-    committed, unless lines at the end of the commit file were lost since.
+    Args:
+        journal: of the log.
+        keep_ends: chunks whose rows are committed, but lie in the tail, are no strays: a closed log has them for
+            other zarr libraries, which would read zeros without them.
     """
-    told = {stream.name: told_rows(journal.root, stream) for stream in journal.streams}
-    return {name: rows for name, rows in told.items() if rows > journal.rows[name]}
-
-
-def refuse_cut(journal: Journal) -> None:
-    """Refuse a log that lost the end of its commit file.
-
-    Raises:
-        LogError: naming a stream and what it lost.
-    """
-    for name, rows in cut_streams(journal).items():
-        raise LogError(
-            f"{journal.path} has lost its end: stream {name!r} has {journal.rows[name]:,} rows there and "
-            f"{rows:,} in its zarr.json; copy the log from a backup, or read what is left with --skip-corrupt"
-        )
-
-
-def cut_notes(journal: Journal) -> list[str]:
-    """Return what `refuse_cut` would refuse, as lines for people."""
-    return [
-        f"{journal.path} has lost its end: stream {name!r} had {rows:,} rows, {journal.rows[name]:,} are known"
-        for name, rows in cut_streams(journal).items()
-    ]
-
-
-def stray_files(journal: Journal) -> list[Path]:
-    """Return whatever lies in a log's folders and belongs neither to its last commit nor to zarr."""
-    strays = [path for path in sorted(journal.root.iterdir()) if path.name.endswith(layout.PARTIAL)]
+    strays = [path for path in _listed(journal.root) if path.name.endswith(layout.PARTIAL)]
     for stream in journal.streams:
         folder = layout.stream_folder(journal.root, stream.name)
         size = max(1, journal.shard_chunks[stream.name])
         committed = -(-len(journal.chunks[stream.name]) // size)
+        if keep_ends and journal.first_open_row(stream.name) < journal.rows[stream.name]:
+            committed += 1
         for array in layout.ARRAYS:
             names = {
                 layout.chunk_path(journal.root, stream.name, array, number, len(stream.sensor.shape)).name
                 for number in range(committed)
             }
-            strays += [
-                path
-                for path in sorted((folder / array).iterdir())
-                if path.name != "zarr.json" and path.name not in names
-            ]
+            strays += [path for path in _listed(folder / array) if path.name != "zarr.json" and path.name not in names]
     tail = layout.tail_path(journal.root, journal.tail[0])
-    return strays + [path for path in sorted((journal.root / layout.TAIL_FOLDER).iterdir()) if path != tail]
+    return strays + [path for path in _listed(journal.root / layout.TAIL_FOLDER) if path != tail]
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return what lies in a folder; nothing when there is none, which `missing_folders` tells of."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def missing_folders(journal: Journal) -> list[Path]:
+    """Return the folders of a log that are not there."""
+    arrays = [layout.stream_folder(journal.root, s.name) / array for s in journal.streams for array in layout.ARRAYS]
+    return [path for path in (journal.root / layout.TAIL_FOLDER, *arrays) if not path.is_dir()]
 
 
 def drop_uncommitted(journal: Journal) -> list[str]:
@@ -234,7 +191,7 @@ def drop_uncommitted(journal: Journal) -> list[str]:
     Returns:
         Names of the deleted files, for people.
     """
-    strays = stray_files(journal)
+    strays = stray_files(journal, keep_ends=True)
     for path in strays:
         layout.remove(path)
     return [str(path.relative_to(journal.root)) for path in strays]
@@ -242,6 +199,6 @@ def drop_uncommitted(journal: Journal) -> list[str]:
 
 def _json(facts: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return json.loads(json.dumps(dict(facts), allow_nan=False))
-    except (TypeError, ValueError) as error:
+        return json.loads(json.dumps(jsonable(dict(facts)), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
         raise LogError(f"facts of a log must be JSON ({error}): {str(facts)[:120]}") from None

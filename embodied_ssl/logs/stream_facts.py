@@ -41,28 +41,31 @@ class StretchFinder:
 
     def __init__(self, least_ns: int) -> None:
         """Look for stretches of at least ``least_ns``."""
-        self.found, self._least_ns, self._start_ns, self._last_ns = Stretches(), least_ns, -1, -1
+        self.found, self._least_ns = Stretches(), least_ns
+        self._start_ns: int | None = None
+        self._last_ns: int | None = None
 
     def take(self, holds: np.ndarray, times: np.ndarray) -> None:
         """Take in rows: ``holds (n,)`` bool and capture times ``(n,)``."""
-        edges = np.flatnonzero(np.diff(holds, prepend=self._start_ns >= 0))
+        edges = np.flatnonzero(np.diff(holds, prepend=self._start_ns is not None))
         for edge in edges.tolist():
-            if self._start_ns < 0:
-                self._start_ns = self._last_ns if edge == 0 and self._last_ns >= 0 else int(times[max(edge - 1, 0)])
+            before = int(times[edge - 1]) if edge else self._last_ns
+            if self._start_ns is None:
+                self._start_ns = int(times[0]) if before is None else before
             else:
-                self._end(int(times[edge - 1]) if edge else self._last_ns)
+                self._end(self._start_ns, int(times[0]) if before is None else before)
         if len(times):
             self._last_ns = int(times[-1])
 
-    def _end(self, end_ns: int) -> None:
-        if end_ns - self._start_ns >= self._least_ns:
-            self.found.add(self._start_ns, end_ns)
-        self._start_ns = -1
+    def _end(self, start_ns: int, end_ns: int) -> None:
+        if end_ns - start_ns >= self._least_ns:
+            self.found.add(start_ns, end_ns)
+        self._start_ns = None
 
     def finish(self) -> Stretches:
         """Return the stretches, one that lasts to the end included."""
-        if self._start_ns >= 0:
-            self._end(self._last_ns)
+        if self._start_ns is not None and self._last_ns is not None:
+            self._end(self._start_ns, self._last_ns)
         return self.found
 
 

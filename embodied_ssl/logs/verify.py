@@ -11,7 +11,8 @@ from embodied_ssl.errors import LogError
 from embodied_ssl.logs import layout
 from embodied_ssl.logs.journal import Journal
 from embodied_ssl.logs.reader import StreamLog
-from embodied_ssl.logs.store import formats_of, holds_record, metadata_records, stray_files, told_rows
+from embodied_ssl.logs.store import formats_of, holds_record, metadata_records, missing_folders, stray_files
+from embodied_ssl.logs.told import told_rows
 
 Progress = Callable[[int, int], None]
 
@@ -76,6 +77,7 @@ def _check_log(log: StreamLog, check: LogCheck, step: Callable[[], None]) -> Non
             check.problems += _look_for(journal, name, number) if only_look else log.try_chunk(name, number)
             check.num_chunks += 1
             step()
+    check.problems += [f"{path} is missing; recover makes it again" for path in missing_folders(journal)]
     check.problems += _metadata_problems(journal)
     check.notes += _notes(journal)
 
@@ -104,8 +106,15 @@ def _metadata_problems(journal: Journal) -> Iterator[str]:
 
 
 def _notes(journal: Journal) -> Iterator[str]:
+    for stream in journal.streams:
+        told = told_rows(journal.root, stream)
+        if told["data"] != told["index"]:
+            yield (
+                f"stream {stream.name!r}: zarr.json tells other libraries of {told['data']} rows of data and "
+                f"{told['index']} of index, as when a recorder is killed while it closes; recover mends it"
+            )
     behind = os.stat(journal.path).st_size - journal.read_bytes
-    if behind:
+    if behind > 0:
         yield f"{behind:,} bytes behind the last commit in {journal.path.name} (a commit that was never finished)"
     tail = layout.tail_path(journal.root, journal.tail[0])
     behind = tail.stat().st_size - journal.tail[1] if tail.is_file() else 0

@@ -6,24 +6,23 @@ fork: in a forked child the writer is closed, and the parent goes on with it.
 
 from __future__ import annotations
 
-import json
-import os
 import threading
-import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from embodied_ssl.errors import LogError, nearest
-from embodied_ssl.logs import layout
+from embodied_ssl.logs import forks, layout
 from embodied_ssl.logs.chunk_writers import write_chunk
+from embodied_ssl.logs.commit_lines import episode_facts, short_enough
 from embodied_ssl.logs.committer import Committer
 from embodied_ssl.logs.index_rows import index_rows
 from embodied_ssl.logs.lock import WriterLock
 from embodied_ssl.logs.reopening import growing_journal, reopen_chunks
 from embodied_ssl.logs.schema import END_KINDS
-from embodied_ssl.logs.store import write_shapes
+from embodied_ssl.logs.told import write_shapes
 
 FLUSH_S = 1.0
 """Seconds after which appended rows are committed: the most that a killed process loses."""
@@ -47,7 +46,7 @@ class LogWriter:
         if not flush_s > 0:
             raise LogError(f"flush_s is {flush_s}, expected seconds above 0")
         self.root, self._fsync = root, fsync
-        self._closed, self._forked = False, False
+        self._closing, self._closed, self._forked = False, False, False
         self._lock = threading.Lock()
         with layout.named_errors(root):
             self._writer_lock = WriterLock(root)
@@ -60,7 +59,7 @@ class LogWriter:
             except BaseException:
                 self._writer_lock.release()
                 raise
-        _WRITERS.add(self)
+        forks.watch(self)
 
     # --- recording ----------------------------------------------------------------------------------------------
 
@@ -105,9 +104,22 @@ class LogWriter:
                 self._committer.writers.wait_for_room()
                 done += opened.fill(values[done:], index[:, done:])
 
-    def begin_episode(self, t_ns: int, lane: int = 0, tick: int = -1, **facts: Any) -> None:
-        """Note that an episode of ``lane`` begins; a running one is ended as ``unknown``."""
-        event = ["begin", int(lane), int(t_ns), int(tick), _json(facts)]
+    def begin_episode(
+        self, t_ns: int, lane: int = 0, tick: int = -1, facts: Mapping[str, Any] | None = None, **more: Any
+    ) -> None:
+        """Note that an episode of ``lane`` begins; a running one is ended as ``unknown``.
+
+        Args:
+            t_ns: when.
+            lane: whose.
+            tick: its first tick.
+            facts: what is known of it, at most 64 KiB of JSON, under any names.
+            more: the same, by keyword.
+
+        Raises:
+            LogError: the facts are no JSON or too long, or an earlier commit failed.
+        """
+        event = ["begin", int(lane), int(t_ns), int(tick), episode_facts(facts, more)]
         with self._lock:
             self._check()
             if lane in self._running:
@@ -115,15 +127,24 @@ class LogWriter:
             self._running.add(int(lane))
             self._committer.events.append(event)
 
-    def end_episode(self, t_ns: int, lane: int = 0, tick: int = -1, kind: str = "unknown", **facts: Any) -> None:
+    def end_episode(
+        self,
+        t_ns: int,
+        lane: int = 0,
+        tick: int = -1,
+        kind: str = "unknown",
+        facts: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
         """Note that the running episode of ``lane`` has ended.
 
         Raises:
-            LogError: none runs, or the kind of end is not known.
+            LogError: none runs, the kind of end is not known, or the facts are no JSON or too long.
         """
-        if kind not in END_KINDS:
-            raise LogError(f"unknown kind of end {kind!r}; {nearest(kind, END_KINDS)}")
-        event = ["end", int(lane), int(t_ns), int(tick), _json(facts), kind]
+        if kind not in END_KINDS or kind == "open":
+            ends = [one for one in END_KINDS if one != "open"]
+            raise LogError(f"unknown kind of end {kind!r}; {nearest(kind, ends)}")
+        event = ["end", int(lane), int(t_ns), int(tick), episode_facts(facts, more), kind]
         with self._lock:
             self._check()
             if lane not in self._running:
@@ -132,10 +153,15 @@ class LogWriter:
             self._committer.events.append(event)
 
     def note(self, *notes: str) -> None:
-        """Keep lines that people should read, such as what an import left out; see `StreamLog.notes`."""
+        """Keep lines that people should read, such as what an import left out; see `StreamLog.notes`.
+
+        Raises:
+            LogError: one is longer than 64 KiB, or an earlier commit failed.
+        """
+        events = [["note", short_enough("a note", str(note))] for note in notes]
         with self._lock:
             self._check()
-            self._committer.events += [["note", str(note)] for note in notes]
+            self._committer.events += events
 
     def num_rows(self, name: str) -> int:
         """Return the rows appended to a stream so far, committed or not."""
@@ -158,26 +184,29 @@ class LogWriter:
         """Commit, make the log readable for any zarr library, and give up the lock.
 
         The last chunk of a stream is then written with zeros behind its rows; the tail stays what counts, and a
-        writer that goes on replaces that one chunk when it is full.
+        writer that goes on replaces that one chunk when it is full. Other threads are refused from the beginning. A
+        Ctrl-C is raised when all is done: the lock is not given up while anything is still written.
 
         Raises:
             LogError: a commit failed, this last one or an earlier one; what was committed is intact.
         """
         if self._closed:
             return
+        with self._lock:
+            self._closing = True
         try:
-            with layout.named_errors(self.root):
-                self._committer.finish(self._finish_arrays)
+            self._committer.finish(self._finish_arrays)
         finally:
-            self._closed = True
-            self._writer_lock.release()
+            if self._committer.has_ended:
+                self._closed = True
+                self._writer_lock.release()
         self._committer.check()
 
-    def _finish_arrays(self) -> None:
-        for opened in self._open.values():
+    def _finish_arrays(self, committed: dict[str, int]) -> None:
+        for name, opened in self._open.items():
             if opened.num_open:
                 write_chunk(self.root, opened.padded(), opened.chunk_rows, self._fsync)
-            write_shapes(self.root, opened.stream, opened.chunk_rows, opened.num_rows, self._fsync)
+            write_shapes(self.root, opened.stream, opened.chunk_rows, committed[name], self._fsync)
 
     def __enter__(self) -> LogWriter:
         """Record inside the block."""
@@ -196,7 +225,7 @@ class LogWriter:
             self._committer.check()
         if self._forked:
             raise LogError(f"{self.root} is written by the process that was forked; a log has one writer")
-        if self._closed:
+        if self._closing or self._closed:
             raise LogError(f"{self.root} is closed; go on with StreamLog.append_to")
 
     def _misfit(self, name: str, values: np.ndarray) -> LogError:
@@ -211,28 +240,10 @@ class LogWriter:
     def _unknown(self, name: str) -> LogError:
         return LogError(f"the log has no stream {name!r}; {nearest(name, self.streams)}")
 
-    def _abandon_after_fork(self) -> None:
+    def abandon_after_fork(self) -> None:
         """Close the files, and with them this child's hold on the lock; the parent keeps its own."""
         if not self._closed:
             self._forked = self._closed = True
             self._lock = threading.Lock()
             self._committer.abandon_after_fork()
             self._writer_lock.release()
-
-
-_WRITERS: weakref.WeakSet[LogWriter] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for writer in list(_WRITERS):
-        writer._abandon_after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def _json(facts: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return json.loads(json.dumps(facts, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise LogError(f"facts of an episode must be JSON ({error}): {str(facts)[:120]}") from None

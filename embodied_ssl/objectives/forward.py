@@ -72,9 +72,9 @@ class ForwardPrediction(Objective):
 
     def predict_readings(self, embedding: Tensor, actions: Tensor) -> Tensor:
         """Return predicted standardised readings ``(B, H, S)``: what health and evaluation judge."""
-        return self._read(self.rollout(embedding, actions))
+        return self.implied_readings(self.rollout(embedding, actions))
 
-    def _read(self, embedding: Tensor) -> Tensor:
+    def implied_readings(self, embedding: Tensor) -> Tensor:
         """Return the standardised readings ``(..., S)`` that an embedding implies; S is 0 for pictures only."""
         return embedding[..., :0] if self.sensors is None else self.sensors(embedding)
 
@@ -90,7 +90,7 @@ class ForwardPrediction(Objective):
         present = torch.cat([self._after(latents.readings_mask, tick, horizon + 1) for tick in first])
         valid = torch.cat([latents.valid[:, p] for p in self.anchors])
         present = present & valid[:, None, None]
-        predicted = self._read(torch.cat([start[:, None], rolled], dim=1))
+        predicted = self.implied_readings(torch.cat([start[:, None], rolled], dim=1))
         error = (predicted - readings).square()
         level = sensor_mean(error, present, self.dims.sensor_dims)
         change = sensor_mean(*change_error(predicted, readings, present), self.dims.sensor_dims)

@@ -45,7 +45,9 @@ def probe_records(run: RunData) -> dict[str, dict[str, Any]]:
         table = source.get(key)
         if isinstance(table, dict) and any(isinstance(v, dict) for v in table.values()):
             return {str(k): v for k, v in table.items() if _is_count(str(k)) and isinstance(v, dict)}
-    raise NotRecordedError("no probe scores: run the evaluation")
+    raise NotRecordedError(
+        "no probe scores: run the evaluation, if it has not run; without privileged state there is nothing to probe"
+    )
 
 
 def _is_count(key: str) -> bool:
@@ -125,7 +127,8 @@ def skill_records(run: RunData) -> dict[str, dict[str, Any]]:
     records = {k: v for k, v in found.items() if isinstance(v, dict) and "median" in v} if found else {}
     for name, key in (("clean", "forward_skill"), ("over_persistence", "forward_skill_over_persistence")):
         by_horizon = run.summary.get(key)
-        if name not in records and isinstance(by_horizon, dict) and by_horizon:
+        # The summary does not say against what: only where there is nothing else.
+        if not found and isinstance(by_horizon, dict) and by_horizon:
             records[name] = {"median": by_horizon}
     if not records:
         raise NotRecordedError("no forward skill after the run: run the evaluation")
@@ -216,8 +219,9 @@ def timeline(run: RunData, sensor: str, dims: int = 3) -> Figure:
         curves = [_trace(k, time, v[:, d]) for k, v in values.items()]
         axis = Axis("time, s" if d == shown - 1 else "")
         charts.append(line_chart(curves, axis, Axis(), title=f"{sensor}[{d}]", legend=d == 0, height=150))
+    truth = "what was true, " if "clean" in values else ""
     caption = (
-        f"{sensor}: what the robot read, what was true, and what the learner had predicted 5 ticks before from past "
+        f"{sensor}: what the robot read, {truth}and what the learner had predicted 5 ticks before from past "
         "readings and the actions taken. The null to keep in mind is the noisy trace moved 5 ticks to the right."
     )
     return Figure(f"timeline_{sensor}", grid(charts, 1, gap=4, label=f"timeline of {sensor}"), caption)

@@ -82,15 +82,22 @@ def _facts(summary: Mapping[str, Any]) -> Table:
     return table
 
 
+_SKILLS = {
+    "over best simple predictor": "forward_skill",
+    "over persistence": "forward_skill_over_persistence",
+    "by change, over best": "forward_skill_by_change",
+    "by change, over persistence": "forward_skill_by_change_over_persistence",
+}
+
+
 def _skill(summary: Mapping[str, Any]) -> Table:
-    skill = summary.get("forward_skill") or {}
-    persistence = summary.get("forward_skill_over_persistence") or {}
+    columns = {name: key for name, key in _SKILLS.items() if summary.get(key)}
     table = Table(title="forward skill, median over sensors", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("ticks ahead")
-    for name in ("over best simple predictor", "over persistence"):
+    for name in columns:
         table.add_column(name, justify="right")
-    for horizon in sorted(skill, key=_as_number):
-        table.add_row(str(horizon), _text(skill[horizon]), _text(_dig(persistence, (horizon,))))
+    for horizon in sorted(summary.get("forward_skill") or {}, key=_as_number):
+        table.add_row(str(horizon), *(_text(_dig(summary[key], (horizon,))) for key in columns.values()))
     return table
 
 

@@ -64,7 +64,9 @@ class Aligner:
         self._look_ns = 0
         if set(self.methods.values()) - {"latest", "window"}:
             self._look_ns = 2 * self._screens.max_gap_ns + self._screens.reorder_ns
-        self._held_back: Tick | None = None
+        self._held_back: tuple[int, Tick] | None = None
+        self.time_ns: int | None = None
+        """Time of the tick that was yielded last, on the clock of arrival; None before the first."""
         self._begin_piece()
 
     def _queue(self, sensor: SensorSpec) -> PacketQueue:
@@ -132,11 +134,11 @@ class Aligner:
 
     def ready(self) -> Iterator[Tick]:
         """Yield the ticks for which all streams have come far enough, but for the newest one."""
-        for tick in self._advance():
+        for time_ns, tick in self._advance():
             if self._held_back is not None:
-                cut = bool(tick.is_first[0])
-                yield dataclasses.replace(self._held_back, truncated=np.array([cut])) if cut else self._held_back
-            self._held_back = tick
+                self.time_ns, held = self._held_back
+                yield dataclasses.replace(held, truncated=np.array([True])) if tick.is_first[0] else held
+            self._held_back = time_ns, tick
 
     def finish(self, kind: str = "unknown") -> Iterator[Tick]:
         """End all streams and yield the remaining ticks; ``kind`` says how the episode ended, as in a log."""
@@ -145,10 +147,10 @@ class Aligner:
         yield from self.ready()
         if self._held_back is not None:
             ends = {"terminated": np.array(["terminated" in kind]), "truncated": np.array([kind != "terminated"])}
-            yield dataclasses.replace(self._held_back, **ends)
-            self._held_back = None
+            (self.time_ns, held), self._held_back = self._held_back, None
+            yield dataclasses.replace(held, **ends)
 
-    def _advance(self) -> Iterator[Tick]:
+    def _advance(self) -> Iterator[tuple[int, Tick]]:
         while (reached := self._frontier()) is not None:
             limit_ns, closing = reached
             self._hear(limit_ns)
@@ -215,13 +217,14 @@ class Aligner:
         last = self._grid.num_before(alive.end) + 1 if alive.closed else self._grid.num_before(alive.end)
         return last if closing else min(last, self._grid.num_before(limit_ns - self._look_ns))
 
-    def _segment(self, stop: int, limit_ns: int) -> Iterator[Tick]:
+    def _segment(self, stop: int, limit_ns: int) -> Iterator[tuple[int, Tick]]:
         assert self._begin is not None, "a segment was begun"
         while self._next < stop:
             count = min(CHUNK_TICKS, stop - self._next)
             times = self._grid.times(self._next, count)
             before = int(self._grid.times(self._next - 1, 1)[0]) if self._next else self._begin - 1
-            yield from self._rows.ticks(times, before, self._begin, self._next == 0, limit_ns)
+            made = self._rows.ticks(times, before, self._begin, self._next == 0, limit_ns)
+            yield from zip(times.tolist(), made, strict=True)
             self._next += count
             for queue in self._queues.values():
                 queue.prune(int(times[-1]), int(times[-1]) - 2 * self._look_ns)

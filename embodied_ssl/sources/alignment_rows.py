@@ -51,7 +51,7 @@ class TickRows:
         """Bind; ``actions`` and ``rewards`` name their streams."""
         self._spec, self._methods, self._queues = spec, methods, queues
         self._actions, self._rewards, self._bounds = actions, rewards, settings.action_bounds
-        self._max_gap_ns = max_gap_ns
+        self._max_gap_ns, self._half_tick_ns = max_gap_ns, round(0.5e9 / spec.control_hz)
         self._max_age_ns = {s.name: _max_age_ns(s, settings, max_gap_ns) for s in spec.sensors}
 
     def ticks(self, times: np.ndarray, before: int, begin: int, first: bool, limit_ns: int) -> Iterator[Tick]:
@@ -167,14 +167,17 @@ class TickRows:
         )
 
     def _act(self, times: np.ndarray, before: int, begin: int) -> np.ndarray:
-        """Return the actions ``(m, A)`` that led to each tick: the commands in force when the tick before was made."""
-        previous = np.concatenate([[before], times[:-1]])
+        """Return the actions ``(m, A)`` that led to each tick: the commands in force midway from the tick before.
+
+        A robot answers a tick some time after it; only from then on does the new command act.
+        """
+        midway = np.concatenate([[before], times[:-1]]) + self._half_tick_ns
         parts = []
         for name in self._actions:
             queue = self._queues[name]
             held, rows = queue.held, queue.piece_rows
             usable = np.flatnonzero(((held.order == IN_ORDER) & ~held.masked & (held.arrival >= begin))[:rows])
-            last = np.searchsorted(held.arrival[usable], previous, "right") - 1
+            last = np.searchsorted(held.arrival[usable], midway, "right") - 1
             values = np.full((len(times), queue.sensor.size), np.nan)
             if len(usable):
                 chosen = held.data[usable[last.clip(0)]].reshape(len(times), -1)

@@ -11,6 +11,9 @@ from embodied_ssl.sources.alignment_spec import ActionBounds
 from embodied_ssl.sources.sensor_faults import FaultLimits
 from embodied_ssl.spec import StreamSpec
 
+MIN_CONTROL_HZ = 0.001
+"""Slowest rate of ticks: the grid is an exact fraction of a denominator that is not too large."""
+
 
 @dataclass(frozen=True)
 class AlignmentSettings:
@@ -49,13 +52,15 @@ def screen_settings(spec: StreamSpec, settings: AlignmentSettings) -> ScreenSett
     Raises:
         LogError: they contradict each other or the control rate.
     """
+    if spec.control_hz < MIN_CONTROL_HZ:
+        raise LogError(f"control_hz is {spec.control_hz:g}, expected at least {MIN_CONTROL_HZ:g} ticks a second")
     fastest_hz = max(sensor.rate_hz for sensor in spec.sensors)
     gap_s = settings.max_gap_s
     gap_s = max(0.5, 5 * spec.tick_s, 3 / fastest_hz) if gap_s is None else gap_s
     tick_ns, max_gap_ns = round(1e9 / spec.control_hz), round(gap_s * 1e9)
     reorder_ns = max_gap_ns if settings.reorder_s is None else round(settings.reorder_s * 1e9)
     if max_gap_ns < tick_ns:
-        raise LogError(f"max_gap_s is {gap_s}, expected at least one tick ({spec.tick_s:g} s)")
+        raise LogError(f"max_gap_s is {gap_s}, expected at least one tick ({spec.tick_s:g} s); raise --log.max_gap_s")
     if not 0 <= reorder_ns <= max_gap_ns:
         raise LogError(f"reorder_s is {settings.reorder_s}, expected 0 to max_gap_s ({gap_s:g})")
     if not 0 <= settings.phase < 1:

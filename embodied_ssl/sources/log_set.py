@@ -9,7 +9,7 @@ import numpy as np
 
 from embodied_ssl.config import LogConfig
 from embodied_ssl.errors import LogError
-from embodied_ssl.sources.log_split import Stretch, episodes_of, split
+from embodied_ssl.sources.log_split import Stretch, apart, episodes_of, split
 from embodied_ssl.sources.logged_ticks import LoggedTicks, open_logged
 from embodied_ssl.spec import SensorSpec, StreamSpec, Tick
 
@@ -46,11 +46,13 @@ class LogSet:
         spec = united_spec(logs, config.sensors)
         learned, held_out = [], []
         for number, logged in enumerate(logs):
-            episodes = episodes_of(number, [lane.is_first for lane in logged.lanes])
-            parts = split(episodes, config.holdout, context_ticks + horizon_ticks)
-            _check_long_enough(logged, episodes, parts[0], horizon_ticks)
-            learned += parts[0]
-            held_out += parts[1]
+            episodes, gap_ticks = episodes_of(number, logged.lanes), context_ticks + horizon_ticks
+            mine, theirs = split(episodes, config.holdout, gap_ticks)
+            if not logged.resets:
+                mine = apart(mine, theirs, logged.lanes, round(gap_ticks * 1e9 / spec.control_hz))
+            _check_long_enough(logged, [one for episode in episodes for one in episode], mine, horizon_ticks)
+            learned += mine
+            held_out += theirs
         return cls(logs, spec, learned, held_out)
 
     def layout(self) -> tuple[list[int], np.ndarray]:
@@ -139,13 +141,18 @@ def _check_long_enough(
     if longest <= horizon_ticks:
         raise LogError(
             f"{logged.log.path}: its longest episode has {longest} ticks at {logged.spec.control_hz:g} Hz, expected "
-            f"more than learner.horizon_ticks ({horizon_ticks}); set it lower, or align at a higher --log.control_hz"
+            f"more than learner.horizon_ticks ({horizon_ticks}); set it lower{_longer(logged)}"
         )
     if left <= horizon_ticks:
         raise LogError(
             f"{logged.log.path}: log.holdout leaves stretches of at most {left} of {longest} ticks to learn from, "
             f"expected more than learner.horizon_ticks ({horizon_ticks}); set it lower"
         )
+
+
+def _longer(logged: LoggedTicks) -> str:
+    more = ", align at a higher --log.control_hz, or allow longer silences with --log.max_gap_s"
+    return more if logged.counts else ""
 
 
 def united_spec(logs: Sequence[LoggedTicks], wanted: Sequence[str] = ()) -> StreamSpec:

@@ -1,11 +1,11 @@
-"""One log seen as ticks: how many each lane has, where its episodes begin, the ticks in order, and probe targets."""
+"""One log seen as ticks: how many each lane has, where its episodes begin, and the ticks in order."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -13,11 +13,13 @@ from embodied_ssl.config import LogConfig
 from embodied_ssl.errors import LogError, nearest
 from embodied_ssl.logs.reader import StreamLog
 from embodied_ssl.logs.tick_recorder import IS_FIRST, stream_names
-from embodied_ssl.sources.alignment import Aligner, AlignmentSettings
+from embodied_ssl.sources.alignment_counts import AlignmentCounts
+from embodied_ssl.sources.alignment_settings import AlignmentSettings
 from embodied_ssl.sources.alignment_spec import ActionBounds, action_bounds, of_role
+from embodied_ssl.sources.episode_spans import episode_spans
 from embodied_ssl.sources.replay import TickReplay, is_recording_of_ticks
 from embodied_ssl.sources.replay_packets import LogTicks
-from embodied_ssl.sources.replay_splits import episode_stretches
+from embodied_ssl.sources.sensor_faults import FaultLimits
 from embodied_ssl.spec import StreamSpec, Tick
 
 
@@ -26,22 +28,36 @@ class LaneTicks:
     """What is known of one lane before its ticks are read.
 
     Attributes:
-        time_ns: ``(T,)`` int64 time of every tick.
-        is_first: ``(T,)`` bool: the tick begins an episode.
+        time_ns: ``(T,)`` int64 time of every tick, on the clock of arrival.
+        is_first: ``(T,)`` bool: the tick begins an episode, of the log or because a silence cuts it there.
+        episode: ``(T,)`` int64 number of its episode in the log; cuts do not count.
         number: of the lane in the log.
     """
 
     time_ns: np.ndarray
     is_first: np.ndarray
+    episode: np.ndarray
     number: int
 
 
 class LoggedTicks(Protocol):
-    """A log that gives ticks."""
+    """A log that gives ticks.
+
+    Attributes:
+        log: the log.
+        spec: its sensors.
+        lanes: of the log, in order.
+        counts: by stream, what became of its packets; none of a recording of ticks.
+        bounds: what actions were scaled by; None: they are as recorded.
+        resets: whether episodes of the log are apart however close in time: between them an env was reset.
+    """
 
     log: StreamLog
     spec: StreamSpec
     lanes: list[LaneTicks]
+    counts: Mapping[str, AlignmentCounts]
+    bounds: ActionBounds | None
+    resets: bool
 
     def steps(self) -> Iterator[list[Tick]]:
         """Yield all steps from the beginning; the ticks of a lane come in the order of `lanes`."""
@@ -51,9 +67,13 @@ class LoggedTicks(Protocol):
 class RecordedTicks:
     """A recording of ticks."""
 
+    resets = True
+
     def __init__(self, log: StreamLog) -> None:
         """Read where episodes begin."""
         self.log = log
+        self.counts: Mapping[str, AlignmentCounts] = {}
+        self.bounds: ActionBounds | None = None
         replay = TickReplay(log)
         self.spec = replay.spec
         heads = log.read(stream_names(replay.spec)["tick"])
@@ -62,8 +82,8 @@ class RecordedTicks:
             mine = heads.lane == lane
             # As the replay does: after a hole nothing of before may be seen.
             hole = np.diff(heads.tick[mine], prepend=-1) != 1
-            is_first = (heads.data[mine, 0] & IS_FIRST > 0) | hole
-            self.lanes.append(LaneTicks(heads.t_recv_ns[mine], is_first, lane))
+            begins = heads.data[mine, 0] & IS_FIRST > 0
+            self.lanes.append(LaneTicks(heads.t_recv_ns[mine], begins | hole, np.cumsum(begins), lane))
 
     def steps(self) -> Iterator[list[Tick]]:
         """Yield the steps of the live run."""
@@ -73,6 +93,8 @@ class RecordedTicks:
 class PacketTicks:
     """A log of packets, aligned; its lanes come one after another."""
 
+    resets = False
+
     def __init__(self, log: StreamLog, control_hz: float, settings: AlignmentSettings) -> None:
         """Align once to learn how many ticks there are, where a silence cuts them, and when they are.
 
@@ -80,17 +102,30 @@ class PacketTicks:
             LogError: the log has no sensor, or a setting does not fit it.
         """
         self.log, self._control_hz, self._settings = log, control_hz, settings
+        self.bounds = settings.action_bounds
+        totals: dict[str, AlignmentCounts] = {}
+        self.counts: Mapping[str, AlignmentCounts] = totals
         self._numbers = sorted({episode.lane for episode in log.episodes}) or [0]
-        self.spec = self._reader(self._numbers[0]).spec
+        spec = self._reader(self._numbers[0]).spec
         self.lanes = []
+        rates = {sensor.name: sensor.rate_hz for sensor in spec.sensors}
         for number in self._numbers:
-            reader = self._reader(number)
-            is_first = np.array([bool(tick.is_first[0]) for (tick,) in reader], bool)
-            self.lanes.append(LaneTicks(np.array(reader.times, np.int64), is_first, number))
+            reader, made = self._reader(number), []
+            rows = dict.fromkeys(rates, 0)
+            for (tick,) in reader:
+                made.append((reader.time_ns, reader.episode, tick.is_first[0]))
+                for name, fresh in tick.fresh.items():
+                    rows[name] += int(fresh.sum())
+            time_ns, episode, is_first = np.array(made, np.int64).reshape(-1, 3).T
+            self.lanes.append(LaneTicks(time_ns, is_first > 0, episode, number))
+            for name, counts in reader.counts.items():
+                totals.setdefault(name, AlignmentCounts()).add(counts)
+            for name, count in rows.items():
+                rates[name] = max(rates[name], count / max(1, len(made)) * spec.control_hz)
+        self.spec = _with_rates(spec, rates)
 
-    def _reader(self, number: int) -> _TimedLogTicks:
-        stretches = episode_stretches(self.log, number)
-        return _TimedLogTicks(self.log, self._control_hz, self._settings, stretches)
+    def _reader(self, number: int) -> LogTicks:
+        return LogTicks(self.log, self._control_hz, self._settings, episode_spans(self.log, number))
 
     def steps(self) -> Iterator[list[Tick]]:
         """Yield steps of one tick each, lane after lane."""
@@ -99,22 +134,15 @@ class PacketTicks:
                 yield [dataclasses.replace(tick, lanes=np.array([place]))]
 
 
-class _TimedLogTicks(LogTicks):
-    """Keeps the time of every tick that was made: probe targets are looked up by it."""
+def _with_rates(spec: StreamSpec, rates: Mapping[str, float]) -> StreamSpec:
+    """Return ``spec`` with the rate of sensors that sent clearly more rows than they declare: rings are sized by it.
 
-    times: list[int]
-
-    def _aligner(self) -> Aligner:
-        aligner = super()._aligner()
-        self.times = getattr(self, "times", [])
-        made, times = aligner._rows.ticks, self.times
-
-        def ticks(at: np.ndarray, *rest: Any) -> Iterator[Tick]:
-            times.extend(at.tolist())
-            return made(at, *rest)
-
-        aligner._rows.ticks = ticks  # pyright: ignore[reportAttributeAccessIssue]
-        return aligner
+    Files declare a median rate at best, and a sensor that comes in bursts sends more rows than that says.
+    """
+    sensors = (
+        dataclasses.replace(s, rate_hz=rates[s.name]) if rates[s.name] > 1.01 * s.rate_hz else s for s in spec.sensors
+    )
+    return dataclasses.replace(spec, sensors=tuple(sensors))
 
 
 def open_logged(config: LogConfig) -> list[LoggedTicks]:
@@ -123,11 +151,30 @@ def open_logged(config: LogConfig) -> list[LoggedTicks]:
     Raises:
         LogError: there is no such log, it holds nothing to learn from, or no rate is known.
     """
-    logs = [StreamLog.open(path) for path in config.paths]
+    logs = [StreamLog.open(path, config.skip_corrupt) for path in config.paths]
     _check_sensors(logs, config)
     packets = [log for log in logs if not is_recording_of_ticks(log)]
     bounds = _bounds(packets)
-    return [RecordedTicks(log) if log not in packets else _aligned(log, config, bounds) for log in logs]
+    return [_recorded(log, config) if log not in packets else _aligned(log, config, bounds) for log in logs]
+
+
+def _recorded(log: StreamLog, config: LogConfig) -> RecordedTicks:
+    check_rate(log, config)
+    return RecordedTicks(log)
+
+
+def check_rate(log: StreamLog, config: LogConfig) -> None:
+    """Refuse another rate than that of a recording of ticks, which has no packets to align anew.
+
+    Raises:
+        LogError: ``log.control_hz`` is neither 0 nor the recording's own.
+    """
+    own = StreamSpec.from_json(log.facts["spec"]).control_hz
+    if config.control_hz not in (0, own):
+        raise LogError(
+            f"log.control_hz is {config.control_hz:g}, but {log.path} was recorded from ticks at {own:g} Hz and cannot "
+            f"be aligned anew; leave it out, or set it to {own:g}"
+        )
 
 
 def _bounds(logs: list[StreamLog]) -> ActionBounds | None:
@@ -150,11 +197,21 @@ def _aligned(log: StreamLog, config: LogConfig, bounds: ActionBounds | None) -> 
     if chosen == []:
         raise LogError(f"{log.path} has none of log.sensors ({', '.join(config.sensors)}); leave it out")
     own = bounds if of_role(log.streams.values(), "action") else None
-    settings = AlignmentSettings(sensors=chosen, max_gap_s=config.max_gap_s, action_bounds=own)
+    settings = AlignmentSettings(
+        sensors=chosen,
+        max_gap_s=config.max_gap_s or None,
+        faults=_fault_limits(chosen or mine, config),
+        action_bounds=own,
+    )
     try:
         return PacketTicks(log, _rate(log, config), settings)
     except LogError as error:
         raise error if str(log.path) in str(error) else LogError(f"{log.path}: {error}") from None
+
+
+def _fault_limits(names: Sequence[str], config: LogConfig) -> dict[str, FaultLimits]:
+    limits = FaultLimits(frozen_s=config.frozen_s or None, saturated_s=config.saturated_s or None)
+    return dict.fromkeys(names, limits)
 
 
 def _rate(log: StreamLog, config: LogConfig) -> float:
@@ -163,31 +220,3 @@ def _rate(log: StreamLog, config: LogConfig) -> float:
         rates = ", ".join(f"{s.name} {s.sensor.rate_hz:g}" for s in of_role(log.streams.values(), "sensor")[:5])
         raise LogError(f"{log.path} says no rate of control; set --log.control_hz (sensors have {rates} Hz)")
     return float(rate)
-
-
-def privileged_names(log: StreamLog) -> list[str]:
-    """Return the streams that are only ever probe targets and hold rows."""
-    return [name for name, stream in log.streams.items() if stream.role == "privileged" and log.num_rows(name)]
-
-
-def latest_before(log: StreamLog, name: str, lane: int, time_ns: np.ndarray) -> np.ndarray:
-    """Return the newest row of a stream at or before each time, ``(T, *shape)`` float32; the first row before that.
-
-    Args:
-        log: the log.
-        name: the stream.
-        lane: of the log.
-        time_ns: ``(T,)``.
-
-    Raises:
-        LogError: the lane has no row of that stream.
-    """
-    index = log.index(name)
-    mine = np.flatnonzero(index[:, 3] == lane)
-    if not len(mine):
-        raise LogError(f"{log.path}: stream {name!r} has no row of lane {lane}; it cannot be a probe target")
-    mine = mine[np.argsort(index[mine, 0], kind="stable")]
-    place = np.searchsorted(index[mine, 0], time_ns, side="right") - 1
-    rows = mine[place.clip(min=0)]
-    wanted, back = np.unique(rows, return_inverse=True)
-    return log.read(name, int(wanted[0]), int(wanted[-1]) + 1).data[wanted - wanted[0]][back].astype(np.float32)

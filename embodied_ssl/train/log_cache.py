@@ -6,8 +6,12 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from embodied_ssl.buffer.disk import is_whole
 from embodied_ssl.buffer.stream_buffer import StreamBuffer
@@ -17,8 +21,9 @@ from embodied_ssl.errors import BufferFullError, LogError
 from embodied_ssl.learner.online import pick_device, window_shape
 from embodied_ssl.logs.layout import COMMIT_FILE
 from embodied_ssl.sources.log_set import LogSet
+from embodied_ssl.train.log_rows import most_rows
 
-FORMAT = 1
+FORMAT = 2
 """To be raised when the same logs and settings come to give other ticks."""
 
 
@@ -44,40 +49,47 @@ class LogCache:
         key: names the contents.
         folder: where a filled one lies; None in memory.
         aside: where this process fills it; None if there is nothing to fill.
+        notes: lines that people should read.
     """
 
     buffer: StreamBuffer
     key: str = ""
     folder: Path | None = None
     aside: Path | None = None
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def open(cls, logs: LogSet, num_lanes: int, num_ticks: int, config: Config) -> LogCache:
-        """Find or make the buffer.
+    def open(cls, logs: LogSet, lanes: Sequence[int], filled: np.ndarray, config: Config) -> LogCache:
+        """Find or make the buffer; one on disk that is damaged is made anew.
 
         Args:
             logs: what it is for.
-            num_lanes: lanes.
-            num_ticks: most ticks of a lane.
-            config: of the run; ``buffer.capacity_ticks`` has no say here.
+            lanes: the lane of every learned stretch.
+            filled: ``(N,)`` ticks of each lane.
+            config: of the run; ``buffer`` has no say here.
 
         Raises:
-            LogError: it does not fit in memory or on disk.
+            LogError: it does not fit in memory or on disk, or ``log.cache_dir`` is no folder.
         """
-        shape, device = window_shape(config), pick_device(config.device)
-        capacity = max(num_ticks, shape.length)
+        shape, device, notes = window_shape(config), pick_device(config.device), []
+        sizes = logs.spec, len(filled), max(int(filled.max()), shape.length), (shape,), device
+        if not config.log.cache_dir:
+            try:
+                return cls(StreamBuffer(*sizes, min_rows=most_rows(logs, lanes, filled)))
+            except BufferFullError as error:
+                reason = str(error).partition(";")[0]
+                raise LogError(f"no room for the ticks of the logs: {reason}; --log.cache_dir names a disk") from None
+        key = content_key(logs, config, shape)
+        folder = Path(config.log.cache_dir) / key
+        kept = _reopened(folder, key, device, notes)
+        if kept is not None:
+            return cls(kept, key, folder)
         try:
-            if not config.log.cache_dir:
-                return cls(StreamBuffer(logs.spec, num_lanes, capacity, (shape,), device))
-            key = content_key(logs, config, shape)
-            folder = Path(config.log.cache_dir) / key
-            if is_whole(folder, key):
-                return cls(StreamBuffer.reopen(folder, key, device), key, folder)
-            aside = _own(folder)
-            buffer = StreamBuffer(logs.spec, num_lanes, capacity, (shape,), device, storage="disk", folder=aside)
+            aside, rows = _own(folder), most_rows(logs, lanes, filled)
+            buffer = StreamBuffer(*sizes, storage="disk", folder=aside, min_rows=rows)
         except BufferFullError as error:
-            raise LogError(f"no room for the ticks of the logs: {error}; --log.cache_dir names a disk") from None
-        return cls(buffer, key, folder, aside)
+            raise LogError(f"log.cache_dir cannot be used: {error}") from None
+        return cls(buffer, key, folder, aside, notes)
 
     @property
     def is_filled(self) -> bool:
@@ -106,6 +118,18 @@ class LogCache:
         """Delete what was not filled to its end."""
         if self.aside is not None:
             shutil.rmtree(self.aside, ignore_errors=True)
+
+
+def _reopened(folder: Path, key: str, device: torch.device, notes: list[str]) -> StreamBuffer | None:
+    """Return the buffer kept in ``folder``, None if there is none; a damaged one is noted and deleted."""
+    if not is_whole(folder, key):
+        return None
+    try:
+        return StreamBuffer.reopen(folder, key, device)
+    except BufferFullError as error:
+        notes.append(f"{str(error).partition(';')[0]}; the logs are decoded again")
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
 
 
 def _own(folder: Path) -> Path:

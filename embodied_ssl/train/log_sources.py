@@ -17,7 +17,9 @@ from embodied_ssl.evaluate.log_probe_set import choose
 from embodied_ssl.learner.online import OnlineLearner, window_shape
 from embodied_ssl.logs.reader import StreamLog
 from embodied_ssl.rl.pilot import Pilot
+from embodied_ssl.sources.log_identity import check_identities, identities, log_facts, packet_notes
 from embodied_ssl.sources.log_set import LogSet
+from embodied_ssl.sources.logged_ticks import check_rate
 from embodied_ssl.sources.replay import TickReplay, is_recording_of_ticks
 from embodied_ssl.spec import StreamSpec, Tick
 from embodied_ssl.train.log_cache import LogCache
@@ -44,9 +46,10 @@ class ReplaySource:
         if len(config.log.paths) > 1:
             raise LogError(f"log.mode replay takes one recording, got {len(config.log.paths)}; use mode shuffle")
         self._title = _title(config.log.paths)
-        log = StreamLog.open(config.log.paths[0])
+        log = StreamLog.open(config.log.paths[0], config.log.skip_corrupt)
         if not is_recording_of_ticks(log):
             raise LogError(f"{log.path} was not recorded from ticks, so there is no run to replay; use mode shuffle")
+        check_rate(log, config.log)
         self._replay = TickReplay(log)
         self.spec, self.num_lanes = self._replay.spec, self._replay.num_lanes
         self._num_ticks = self._replay.num_ticks
@@ -132,6 +135,7 @@ class ShuffleSource:
         self._logs = LogSet.open(config.log, shape.context, shape.horizon)
         if config.evaluation.enabled:
             choose(self._logs, shape, config.evaluation)  # a run must not find out at its end
+        self._identities = identities(self._logs)
         self._lanes, self._filled = self._logs.layout()
         self.spec: StreamSpec = self._logs.spec
         self.num_lanes = len(self._filled)
@@ -142,7 +146,7 @@ class ShuffleSource:
 
     def buffer(self, config: Config) -> StreamBuffer | None:
         """Return a buffer that holds every tick to be learned from; ``config.buffer`` has no say here."""
-        self._cache = LogCache.open(self._logs, self.num_lanes, int(self._filled.max()), config)
+        self._cache = LogCache.open(self._logs, self._lanes, self._filled, config)
         return self._cache.buffer
 
     def attach(self, learner: OnlineLearner, pilot: Pilot) -> None:
@@ -163,29 +167,25 @@ class ShuffleSource:
 
     def _fill(self) -> list[str]:
         assert self._cache is not None, "buffer() comes before"
-        buffer, notes = self._cache.buffer, []
+        buffer, notes = self._cache.buffer, [*self._cache.notes]
         if self._cache.is_filled:
             notes.append(f"the ticks lie in {self._cache.folder} already")
         else:
             for tick in self._logs.ticks(self._logs.learned, self._lanes):
                 buffer.append(tick)
             self._cache.keep()
+        self._learner.require_batch()
         notes += [
-            f"sensor {name!r} sends more rows than its rate says: the oldest {count:,} found no room"
-            for name, count in self._overwritten().items()
+            f"sensor {name!r} sends more rows than its rate says: the oldest {count:,} are in no window"
+            for name, count in buffer.num_overflow_rows.items()
+            if count
         ]
         held = sum(stretch.num_ticks for stretch in self._logs.held_out)
         notes.append(
             f"{buffer.num_ticks:,} lane-ticks of {len(self._logs.learned)} stretches to learn from, "
             f"{held:,} of {len(self._logs.held_out)} held out"
         )
-        return notes
-
-    def _overwritten(self) -> dict[str, int]:
-        """Return how many rows of which sensors found no room in rings whose size follows the declared rate."""
-        rings = self._learner.buffer.rows
-        lost = {name: int((ring.count - ring.capacity).clip(min=0).sum()) for name, ring in rings.items()}
-        return {name: count for name, count in lost.items() if count}
+        return notes + packet_notes(self._logs)
 
     @property
     def exhausted(self) -> bool:
@@ -198,11 +198,16 @@ class ShuffleSource:
         return []
 
     def state(self) -> Parts:
-        """Return the part ``log``: the clock."""
-        return {"log": ({}, {"env_steps": self._learner.env_steps})}
+        """Return the part ``log``: the clock, and what the hold-out stands on."""
+        return {"log": ({}, {"env_steps": self._learner.env_steps, "logs": self._identities})}
 
     def load_state(self, parts: Parts) -> list[str]:
-        """Fill the buffer again and set the clock."""
+        """Fill the buffer again and set the clock.
+
+        Raises:
+            LogError: a log is not what was learned from.
+        """
+        check_identities(self._logs, parts["log"][1]["logs"])
         notes = self._fill()
         self._learner.set_clock(parts["log"][1]["env_steps"])
         self._read_ahead()
@@ -218,6 +223,7 @@ class ShuffleSource:
             "held_out_ticks": sum(stretch.num_ticks for stretch in held),
             "learned_stretches": len(learned),
             "held_out_stretches": len(held),
+            **log_facts(self._logs),
         }
 
     def close(self) -> None:

@@ -49,7 +49,7 @@ def train(config: Config, run: RunFolder, resume: bool = False) -> dict[str, Any
         for note in [*notes, f"camera back end: {session.source.camera_backend}"]:
             recorder.message(note)
         if not _loop(session, recorder):
-            recorder.message(f"stopped and saved; go on with: embodied-ssl train --resume {run.path}")
+            recorder.message(f"stopped and saved; go on with: embodied-ssl {session.command} --resume {run.path}")
             raise KeyboardInterrupt
     return _close(session, recorder)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from embodied_ssl.buffer.segments import SegmentStore, load_tables, tables_state
+from embodied_ssl.buffer.segments import FORMAT, SegmentStore, check_format, load_tables, tables_state
 from embodied_ssl.config import Config
 from embodied_ssl.errors import CheckpointError
 from embodied_ssl.health.monitor import HealthMonitor
@@ -67,6 +67,11 @@ class Session:
     num_roll_backs: int = 0
     resumed_at: tuple[int | None, int | None] = (None, None)
     inherited: dict[str, Any] | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that such a run is made with."""
+        return "pretrain" if self.config.log.paths else "train"
 
     @classmethod
     def build(cls, config: Config, run: RunFolder, resume: bool = False) -> Session:
@@ -144,7 +149,7 @@ class Session:
             return {}
         tensors = tables_state(self.learner.buffer)
         tensors |= {f"{MEMORY}{name}": value for name, value in self.learner.window_source.state().items()}
-        return {"buffer": (tensors, {"segments": self.segments.write()})}
+        return {"buffer": (tensors, {"format": FORMAT, "segments": self.segments.write()})}
 
     def _drop_segments(self, checkpoints: list[Any]) -> None:
         named: set[str] = set()
@@ -169,6 +174,7 @@ class Session:
         if StreamSpec.from_json(facts["spec"]) != self.learner.spec:
             raise CheckpointError(f"the sensors are not those of {folder}; resume with the env or the logs it had")
         if not self.source.refills:
+            check_format(parts["buffer"][1], folder)
             tables = dict(parts["buffer"][0])
             load_tables(self.learner.buffer, tables)
             memory = {k.removeprefix(MEMORY): v for k, v in tables.items() if k.startswith(MEMORY)}

@@ -4,7 +4,8 @@
 
 All systems of a case write the same ticks in turn, in blocks of 64 ticks of 8 lanes (10.9 MB). Systems with `_fsync` in
 their name have each block on disk before the next; the others leave that to the system, as their users do. Reads are in
-warm page cache. Random windows of ours come from what training reads: the decoded ticks in a `StreamBuffer` on disk.
+warm page cache. Random windows of ours come from what training reads, the decoded ticks in a `StreamBuffer` on
+disk: that is the system ``ours_cache``, with the seconds and bytes that making it costs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import tyro
 from buffer_ours import System
-from log_peers import Hdf5, Mcap, Memmap, Zarr, Zarrs
+from log_peers import Hdf5, Mcap, Memmap, Zarrs, ZarrWindows, ZarrWrite
 from log_workload import BLOCK_TICKS, CASE, KEYS, Content, window_starts
 from measure import Line, show, unavailable
 
@@ -46,9 +47,9 @@ class Options:
 
 
 class Ours:
-    """A `StreamLog`, one stream a key, one row a lane-tick."""
+    """A `StreamLog`, one stream a key, one row a lane-tick. Nothing draws random windows from it."""
 
-    num_windows = CASE.batch
+    num_windows = 0
 
     def __init__(self, folder: Path, num_ticks: int, fsync: bool) -> None:
         """Begin recording."""
@@ -57,7 +58,7 @@ class Ours:
             LogStream(SensorSpec(name, kinds.get(name, "vector"), shape, dtype))
             for name, (shape, dtype) in KEYS.items()
         ]
-        self.folder, self.tick, self.cache = folder, 0, None
+        self.folder, self.tick = folder, 0
         self.lanes = np.tile(np.arange(CASE.lanes), BLOCK_TICKS)
         self.writer = StreamLog.create(folder, streams, flush_s=3600.0, fsync=fsync)
 
@@ -82,11 +83,23 @@ class Ours:
                 total += int(rows.data.reshape(-1)[-1])
         return total
 
+
+class OursCache(Ours):
+    """The same, and its decoded ticks in a `StreamBuffer` on disk, from which pretraining draws windows."""
+
+    num_windows = CASE.batch
+
     def windows(self, lanes: np.ndarray, ends: np.ndarray) -> Any:
-        """Return a batch from the decoded ticks, which are made at the first call; it draws its own windows."""
-        if self.cache is None:
-            self.cache = _decoded(self.folder, self.tick)
+        """Return a batch from the decoded ticks; it draws its own windows."""
         return self.cache.sample()
+
+    def build(self) -> dict[str, float]:
+        """Decode the log; return what that costs."""
+        start = time.perf_counter()
+        self.cache = _decoded(self.folder, self.tick)
+        seconds = time.perf_counter() - start
+        files = self.folder.with_suffix(".cache").rglob("*")
+        return {"build_s": seconds, "build_mb": sum(file.stat().st_size for file in files if file.is_file()) / 1e6}
 
 
 def _decoded(folder: Path, num_ticks: int) -> System:
@@ -105,15 +118,20 @@ def _decoded(folder: Path, num_ticks: int) -> System:
 
 SYSTEMS: dict[str, tuple[type, bool]] = {
     "ours_fsync": (Ours, True),
-    "zarr_fsync": (Zarr, True),
+    "zarr_write_fsync": (ZarrWrite, True),
+    "zarr_windows_fsync": (ZarrWindows, True),
     "ours": (Ours, False),
-    "zarr": (Zarr, False),
+    "ours_cache": (OursCache, False),
+    "zarr_write": (ZarrWrite, False),
+    "zarr_windows": (ZarrWindows, False),
     "zarrs": (Zarrs, False),
     "hdf5": (Hdf5, False),
     "mcap": (Mcap, False),
     "memmap": (Memmap, False),
 }
 UNITS = {"write_mb_per_s": "MB/s", "disk_ratio": "", "sequential_mb_per_s": "MB/s", "windows_per_s": "1/s"}
+CACHE_UNITS = {"build_s": "s", "build_mb": "MB", "windows_per_s": "1/s"}
+"""Of ``ours_cache`` only: its writing and reading are those of ``ours``."""
 
 
 def one_round(kind: type, fsync: bool, content: Content, folder: Path, seconds: float) -> dict[str, float]:
@@ -123,6 +141,8 @@ def one_round(kind: type, fsync: bool, content: Content, folder: Path, seconds: 
     for number in range(content.num_blocks):
         store.write(content.block(number))
     store.close()
+    if isinstance(store, OursCache):
+        return store.build() | {"windows_per_s": _windows_per_s(store, content, seconds)}
     found = {"write_mb_per_s": content.nbytes / 1e6 / (time.perf_counter() - start)}
     found["disk_ratio"] = content.nbytes / sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     store.read()
@@ -163,7 +183,7 @@ def measure_case(case: str, options: Options) -> Iterator[Line]:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     for name, rounds in figures.items():
-        for metric, unit in UNITS.items():
+        for metric, unit in (CACHE_UNITS if name == "ours_cache" else UNITS).items():
             yield _line(case, name, metric, unit, [one[metric] for one in rounds if metric in one], missing.get(name))
 
 

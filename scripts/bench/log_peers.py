@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from log_workload import BLOCK_TICKS, CASE, KEYS
 
-__all__ = ["Hdf5", "Mcap", "Memmap", "Zarr", "Zarrs", "sync_tree"]
+__all__ = ["Hdf5", "Mcap", "Memmap", "ZarrWindows", "ZarrWrite", "Zarrs", "sync_tree"]
 
 
 def sync_tree(folder: Path, since_ns: int = 0) -> None:
@@ -50,21 +50,26 @@ class _ByTick:
         return out
 
 
-class Zarr(_ByTick):
-    """Plain zarr-python: whole chunks appended; chunk (64, 1), the best of the project's survey; zstd level 1."""
+class ZarrWrite(_ByTick):
+    """Plain zarr-python at its best for writing: chunks (64, 8) of all lanes, full length from the start; zstd level 1.
+
+    The array is not resized at each append, and a block is one chunk an array.
+    """
+
+    chunk_lanes = CASE.lanes
 
     def __init__(self, folder: Path, num_ticks: int, fsync: bool) -> None:
         """Make the arrays."""
         import zarr
         from zarr.codecs import ZstdCodec
 
-        self.folder, self.fsync = folder, fsync
+        self.folder, self.fsync, self.at = folder, fsync, 0
         group = zarr.create_group(folder)
         self.arrays = {
             name: group.create_array(
                 name,
-                shape=(0, CASE.lanes, *shape),
-                chunks=(BLOCK_TICKS, 1, *shape),
+                shape=(num_ticks, CASE.lanes, *shape),
+                chunks=(BLOCK_TICKS, self.chunk_lanes, *shape),
                 dtype=dtype,
                 compressors=ZstdCodec(level=1),
             )
@@ -72,15 +77,22 @@ class Zarr(_ByTick):
         }
 
     def write(self, block: dict[str, np.ndarray]) -> None:
-        """Append a block."""
+        """Write a block of whole chunks."""
         begun = _now_ns(self.folder)
         for name, values in block.items():
-            self.arrays[name].append(values)
+            self.arrays[name][self.at : self.at + BLOCK_TICKS] = values
+        self.at += BLOCK_TICKS
         if self.fsync:
             sync_tree(self.folder, begun)
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class ZarrWindows(ZarrWrite):
+    """The same with chunks (64, 1): the best of the project's survey for random windows, many more files to write."""
+
+    chunk_lanes = 1
 
 
 def _now_ns(folder: Path) -> int:

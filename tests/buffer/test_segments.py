@@ -7,7 +7,7 @@ import pytest
 import torch
 from streams import SPEC, TickSource
 
-from embodied_ssl.buffer.segments import SegmentStore, load_tables, tables_state
+from embodied_ssl.buffer.segments import FORMAT, SegmentStore, check_format, load_tables, tables_state
 from embodied_ssl.buffer.stream_buffer import StreamBuffer
 from embodied_ssl.buffer.window_index import WindowShape
 from embodied_ssl.errors import CheckpointError
@@ -59,6 +59,36 @@ def test_restore_gives_the_same_windows_and_goes_on(tmp_path, saves):
         other.append(tick)
     assert_same(windows_of(buffer), windows_of(other))
     assert len(other_store.write()) >= 1
+
+
+@pytest.mark.parametrize("every", [7, 12])
+def test_a_row_held_for_many_capacities_comes_back(tmp_path, every):
+    source, buffer = TickSource(3, 5, end_chance=0.0), new_buffer()
+    store, manifest = SegmentStore(buffer, tmp_path), []
+    for step in range(140):
+        tick = source.tick()
+        for name in ("slow", "camera"):  # each lane sends once in all, one after the other
+            tick.fresh[name][:] = (np.arange(3) == step)[:, None] & (np.arange(tick.fresh[name].shape[1]) == 0)
+            tick.rows[name][:] = 1 + tick.rows[name] // 2
+        buffer.append(tick)
+        if step % every == every - 1:
+            manifest = store.write()
+    other = new_buffer()
+    load_tables(other, tables_state(buffer))
+    SegmentStore(other, tmp_path).restore(store.write())
+    assert len(manifest) <= -(-24 * 5 // 4 // every) + 1  # old segments are let go all the same
+    windows = windows_of(other)
+    assert_same(windows_of(buffer), windows)
+    assert windows.rows["slow"].mask.all()
+    assert windows.rows["slow"].values.all()
+    assert windows.frames["camera"].mask.all()
+
+
+def test_a_checkpoint_of_another_version_is_one_clear_line(tmp_path):
+    check_format({"format": FORMAT, "segments": []}, tmp_path)
+    for facts in ({"segments": []}, {"format": 99}):
+        with pytest.raises(CheckpointError, match=f"format (1|99), this version reads {FORMAT}.*cannot be resumed"):
+            check_format(facts, tmp_path)
 
 
 def test_a_segment_is_written_once_and_old_ones_are_let_go(tmp_path):

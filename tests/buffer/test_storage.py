@@ -91,7 +91,35 @@ def test_a_wrong_key_a_short_file_and_damaged_tables_are_refused_by_name(written
         StreamBuffer.reopen(folder, "key")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": "embodied_ssl.buffer.1", "key": "key"}', "{"])
+@pytest.mark.parametrize("name", ["ticks.bin", "sensor3.values.bin", "sensor1.meta.bin"])
+@pytest.mark.parametrize("place", [0, 0.5, 1])
+def test_a_flipped_bit_in_any_file_is_refused_by_name(written, name, place):
+    path = written[0] / name
+    content = bytearray(path.read_bytes())
+    content[int(place * (len(content) - 1))] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(BufferFullError, match=f"{name} is damaged: its CRC-32C"):
+        StreamBuffer.reopen(written[0], "key")
+
+
+def test_room_and_lost_rows_come_back(tmp_path):
+    source = TickSource(3, 2)
+    buffer = StreamBuffer(
+        SPEC, 3, 24, (SHAPE,), guard_ticks=2, storage="disk", folder=tmp_path / "x", min_rows={"slow": 40}
+    )
+    for _ in range(30):
+        tick = source.tick()
+        tick.fresh["slow"][:] = True
+        buffer.append(tick)
+    buffer.persist("key")
+    again = StreamBuffer.reopen(tmp_path / "x", "key")
+    assert again.rows["slow"].capacity == buffer.rows["slow"].capacity >= 40
+    assert again.num_overflow_rows == buffer.num_overflow_rows
+    assert again.num_overflow_rows["slow"] == 90
+    assert_same(windows_of(again), windows_of(buffer))
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": "embodied_ssl.buffer.2", "key": "key"}', "{"])
 def test_a_manifest_that_makes_no_sense_is_one_line(written, text):
     folder, *_ = written
     (folder / MANIFEST).write_text(text)

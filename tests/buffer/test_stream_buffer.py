@@ -163,9 +163,93 @@ def test_a_burst_drops_the_oldest_rows_and_counts_them():
         age_s={**tick.age_s, "imu": np.zeros((1, 6), np.float32)},
     )
     buffer.append(tick)
-    assert buffer.num_overflow_rows["imu"] == 6 - SPEC.tick_room(SPEC["imu"])
+    assert buffer.num_overflow_rows["imu"] == 6 - SPEC.rows_per_tick(SPEC["imu"])
     rows = buffer.gather(torch.tensor([0]), torch.tensor([0]), 1).rows["imu"]
     np.testing.assert_array_equal(rows.values[0, 0], burst[0, -SPEC.rows_per_tick(SPEC["imu"]) :])
+
+
+@pytest.mark.parametrize("lanes", [[0, 1, 2], [0, 2]])
+def test_rows_that_no_tick_reads_are_overflow_wherever_they_stand(lanes):
+    source, room = TickSource(3, 0), SPEC.tick_room(SPEC["imu"])
+    buffer, model = StreamBuffer(SPEC, 3, 24, (SHAPE,)), PlainModel(3, 24, 0)
+    for _ in range(8):
+        tick = source.tick(np.array(lanes))
+        for name in ("joint", "imu"):
+            tick.fresh[name][0] = True
+        buffer.append(tick)
+        model.append(tick)
+    arrived = {name: sum(len(t[3][name]) for lane in model.lanes for t in lane) for name in buffer.row_count}
+    lost = {s.name: 0 for s in SPEC.sensors}
+    for sensor in SPEC.sensors:
+        for lane in model.lanes:
+            lost[sensor.name] += sum(max(0, len(t[3][sensor.name]) - SPEC.rows_per_tick(sensor)) for t in lane)
+    assert buffer.num_overflow_rows == lost
+    assert lost["imu"] >= 8 * (room - SPEC.rows_per_tick(SPEC["imu"]))
+    assert {name: int(count.sum()) for name, count in buffer.row_count.items()} == {
+        name: count - lost[name] for name, count in arrived.items()
+    }
+    lists_of(buffer, model, np.array([0, 2]), np.array([7, 7]), 8)
+
+
+def too_fast(seed, num_ticks, min_rows=None, asynchronous=False):
+    """A ring whose sensor ``slow`` (declared at 6 Hz) sends in every tick of 20 Hz."""
+    source, rng = TickSource(3, seed, end_chance=0.02), np.random.default_rng(seed)
+    buffer, model = StreamBuffer(SPEC, 3, 48, (SHAPE,), min_rows=min_rows), PlainModel(3, 48, 0)
+    for _ in range(num_ticks):
+        lanes = np.sort(rng.permutation(3)[: rng.integers(1, 4)]) if asynchronous else None
+        tick = source.tick(lanes)
+        tick.fresh["slow"][:, 0], tick.fresh["slow"][:, 1:] = True, False
+        buffer.append(tick)
+        model.append(tick)
+    return buffer, model
+
+
+@pytest.mark.parametrize("num_ticks", [20, 40, 200])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_rows_overwritten_while_their_tick_is_stored_are_counted(num_ticks, asynchronous):
+    buffer, model = too_fast(1, num_ticks, asynchronous=asynchronous)
+    room = buffer.rows["slow"].capacity
+    assert room < 48
+    # Row number n is that of tick n here, and goes when row n + room comes.
+    lost = sum(max(0, len(lane) - room) for lane in model.lanes)
+    assert buffer.num_overflow_rows["slow"] == lost
+    assert (lost > 0) == (num_ticks > 20)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_rows_known_to_come_find_room(asynchronous):
+    buffer, model = too_fast(2, 100, {"slow": 48}, asynchronous)
+    assert buffer.num_overflow_rows["slow"] == 0
+    lanes, ends = buffer.indices[SHAPE].all_legal()
+    assert len(lanes) > 50
+    lists_of(buffer, model, lanes, ends, SHAPE.length)
+
+
+def test_the_slack_is_a_sixteenth():
+    """A sensor may send so much more than it declares before any row of a stored tick is lost."""
+    spec = StreamSpec((SensorSpec("imu", "imu", (1,), rate_hz=400.0),), 1, 20.0)
+    ring = StreamBuffer.ring_shapes(spec, 1, 1000, [SHAPE], {})["sensor0.values"]
+    assert 20_000 * 17 / 16 <= ring.slots <= 20_000 * 17 / 16 + 2 * 21
+
+
+def test_windows_for_a_gpu_are_gathered_into_page_locked_memory(monkeypatch):
+    buffer, _ = filled(3)
+    there = StreamBuffer(SPEC, 3, 24, (SHAPE,), "cuda", storage="host")
+    source, pinned, empty = TickSource(3, 3), [], torch.empty
+
+    def locked(*shape, pin_memory=False, **options):
+        pinned.append(pin_memory)
+        return empty(*shape, **options)
+
+    monkeypatch.setattr(torch, "empty", locked)
+    monkeypatch.setattr("embodied_ssl.buffer.windows.Windows.to", lambda windows, _: windows)
+    for _ in range(20):
+        there.append(source.tick())
+    lanes, ends = torch.tensor([0, 1]), torch.tensor([19, 19])
+    there.gather(lanes, ends, SHAPE.length)
+    assert pinned == [True] * len(SPEC.sensors)
+    buffer.gather(lanes, ends, SHAPE.length)
+    assert len(pinned) == len(SPEC.sensors)
 
 
 def lists_of(buffer, model, lanes, ends, length, offsets=None):
@@ -249,8 +333,8 @@ def test_memory_is_little_more_than_the_raw_bytes():
         action_size=6,
         control_hz=20.0,
     )
-    rings = StreamBuffer.ring_shapes(spec, 8, 6250, [WindowShape(1, 8)])
-    assert sum(ring.num_bytes for ring in rings.values()) < 1.06 * 50_000 * 21_317
+    rings = StreamBuffer.ring_shapes(spec, 8, 6250, [WindowShape(1, 8)], {})
+    assert sum(ring.num_bytes for ring in rings.values()) < 1.07 * 50_000 * 21_317
     vectors = StreamSpec((SensorSpec("obs", "joint", (64,)),), action_size=12, control_hz=20.0)
-    rings = StreamBuffer.ring_shapes(vectors, 64, 15_625, [WindowShape(1, 15)])
-    assert sum(ring.num_bytes for ring in rings.values()) < 1.11 * 1_000_000 * 309
+    rings = StreamBuffer.ring_shapes(vectors, 64, 15_625, [WindowShape(1, 15)], {})
+    assert sum(ring.num_bytes for ring in rings.values()) < 1.12 * 1_000_000 * 309

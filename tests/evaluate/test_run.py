@@ -59,7 +59,8 @@ def test_record_holds_intervals_and_every_sensor(run, summary):
     learned = record["probes"]["64"]["learned"]
     assert learned["interval"][0] <= learned["interval"][1]
     assert set(learned["groups"]) == {"velocities", "contacts", "forces", "poses", "slow_dynamics"}
-    assert set(record["skill"]) == {"clean", "noisy", "over_persistence"}
+    assert set(record["skill"]) == {"clean", "noisy", "over_persistence", "by_change"}
+    assert set(record["skill"]["by_change"]) == {"clean", "noisy", "over_persistence"}
     assert set(record["skill"]["clean"]["sensors"]) == {"joint_pos", "accelerometer", "gyro", "touch"}
     assert len(record["probe_set"]["sha256"]) == 64
     assert record["num_labels"] == 248

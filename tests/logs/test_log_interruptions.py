@@ -1,11 +1,12 @@
 """Second writers, forks and Ctrl-C."""
 
+import json
 import multiprocessing
 import os
-import threading
+import subprocess
+import sys
 import time
 
-import numpy as np
 import pytest
 from logged import CAM, CHUNK_ROWS, STREAMS, add_rows, all_right
 
@@ -61,40 +62,58 @@ def test_a_forked_child_has_no_writer_and_does_not_hold_the_lock(tmp_path):
     assert StreamLog.open(path).num_rows("cam") == 2
 
 
+STRUCK = """
+import json, os, sys, threading, time
+import numpy as np
+from logged import CHUNK_ROWS, STREAMS, add_rows
+from embodied_ssl.logs import StreamLog
+
+writer = StreamLog.create(sys.argv[1], STREAMS, flush_s=0.005, chunk_rows=CHUNK_ROWS)
+stop, struck = threading.Event(), 0
+
+
+def strike():
+    rng = np.random.default_rng(0)
+    while not stop.wait(float(rng.random()) * 0.002):
+        os.kill(os.getpid(), 2)
+
+
+striker = threading.Thread(target=strike)
+striker.start()
+end = time.monotonic() + 1.5
+while time.monotonic() < end:
+    try:
+        add_rows(writer, "cam", 9)  # what was taken of an interrupted call counts: rows go on from num_rows
+        add_rows(writer, "/imu/data", 1)
+        writer.flush()
+    except KeyboardInterrupt:
+        struck += 1
+    except BaseException:
+        stop.set()
+        raise
+while striker.is_alive():
+    try:
+        stop.set()
+        striker.join()
+    except KeyboardInterrupt:
+        pass
+rows = {name: writer.num_rows(name) for name in CHUNK_ROWS}
+writer.close()
+print(json.dumps([struck, rows]))
+"""
+
+
 def test_ctrl_c_anywhere_in_append_and_flush_leaves_a_sound_log(tmp_path):
-    """A signal every few dozen microseconds, real ones, while rows are appended and committed."""
+    """A signal every few hundred microseconds, real ones, while rows are appended and committed.
+
+    In a process of its own: here a signal may strike pytest's own hooks.
+    """
     path = tmp_path / "run.zarr"
-    writer = StreamLog.create(path, STREAMS, flush_s=0.005, chunk_rows=CHUNK_ROWS)
-    main, stop = threading.main_thread().ident, threading.Event()
-    struck = 0
-
-    def strike():
-        rng = np.random.default_rng(0)
-        while not stop.wait(float(rng.random()) * 0.002):
-            os.kill(os.getpid(), 2)
-
-    assert main == threading.get_ident()
-    striker = threading.Thread(target=strike)
-    striker.start()
-    end = time.monotonic() + 1.5
-    while time.monotonic() < end:
-        try:
-            add_rows(writer, "cam", 9)  # what was taken of an interrupted call counts: rows go on from num_rows
-            add_rows(writer, "/imu/data", 1)
-            writer.flush()
-        except KeyboardInterrupt:
-            struck += 1
-        except BaseException:
-            stop.set()
-            raise
-    while striker.is_alive():
-        try:
-            stop.set()
-            striker.join()
-        except KeyboardInterrupt:
-            pass
-    rows = {name: writer.num_rows(name) for name in CHUNK_ROWS}
-    writer.close()
+    words = [sys.executable, "-c", STRUCK, str(path)]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(words, capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 0, done.stderr
+    struck, rows = json.loads(done.stdout)
     assert struck > 100
     log = StreamLog.open(path)
     assert {name: log.num_rows(name) for name in CHUNK_ROWS} == rows

@@ -166,7 +166,7 @@ def test_an_error_that_nobody_foresaw_ends_recording_too(tmp_path, monkeypatch):
     writer = StreamLog.create(tmp_path / "run.zarr", STREAMS, chunk_rows=CHUNK_ROWS)
     add_rows(writer, "cam", 2)
     writer.flush()
-    monkeypatch.setattr(committer, "sealed", lambda record: 1 // 0)
+    monkeypatch.setattr(committer, "commit_lines", lambda *state: 1 // 0)
     add_rows(writer, "cam", 2)
     with pytest.raises(LogError, match="ZeroDivisionError"):
         writer.flush()

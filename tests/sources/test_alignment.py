@@ -266,6 +266,37 @@ def test_actions_are_those_in_force_at_the_tick_before_and_rewards_add_up():
     assert not ticks[-1].truncated[0]
 
 
+@pytest.mark.parametrize("latency_share", [0.0, 0.1, 0.24, 0.26, 0.4, 0.7])
+def test_a_command_that_answers_a_tick_leads_to_the_next_one_up_to_half_a_tick_late(latency_share):
+    """Observation k is captured at tick k; command k, made from it, comes ``latency_share`` of a tick later."""
+    steps = np.arange(80)
+    t = EPOCH + steps * TICK
+    sensor = LogStream(SensorSpec("pose", "state", (1,), "float32", HZ))
+    command = LogStream(SensorSpec("command", "action", (1,), "float32", HZ), "action")
+    values = (steps / 100).astype(np.float32)[:, None]
+    aligner = Aligner([sensor, command], HZ)
+    aligner.push("pose", values, t)
+    aligner.push("command", values, t + round(latency_share * TICK))
+    ticks = list(aligner.finish())
+    for k, tick in enumerate(ticks[1:79], start=1):
+        assert tick.rows["pose"][0, 0, 0] == values[k, 0]
+        assert tick.action[0, 0] == values[k - 1, 0]
+
+
+def test_times_of_ticks_are_told():
+    sensor = inject(np.random.default_rng(0), num=400, latency_ns=0)
+    aligner, times = Aligner([imu()], HZ), []
+    data, t_ns, t_recv_ns, seq = columns(sensor)
+    assert aligner.time_ns is None
+    aligner.push("imu", data, t_ns, t_recv_ns, seq)
+    for ticks in (aligner.ready(), aligner.finish()):
+        for _ in ticks:
+            times.append(aligner.time_ns)
+    assert len(times) > 100
+    assert times == [times[0] + k * TICK for k in range(len(times))]
+    assert 0 <= times[0] - t_recv_ns.min() < TICK
+
+
 def test_a_source_at_the_control_rate_with_jitter_gives_one_row_a_tick():
     rng = np.random.default_rng(0)
     for rate in (30.0, 29.97, 50.0):

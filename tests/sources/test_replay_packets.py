@@ -1,8 +1,7 @@
-"""Logs of packets as a source: episodes apart, exact resume, stretches that share nothing, real flights."""
+"""Logs of packets as a source: episodes apart, exact resume, real flights."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from pathlib import Path
@@ -18,8 +17,8 @@ from embodied_ssl.logs import LogStream, StreamLog
 from embodied_ssl.sources.alignment import AlignmentSettings
 from embodied_ssl.sources.alignment_doubles import MEMORY_ROWS
 from embodied_ssl.sources.alignment_spec import ActionBounds, action_bounds, aligned_spec, check_same_schema
+from embodied_ssl.sources.episode_spans import episode_spans
 from embodied_ssl.sources.replay_packets import LogTicks
-from embodied_ssl.sources.replay_splits import Stretch, bounded, episode_stretches, hold_out
 from embodied_ssl.spec import SensorSpec
 
 DATA = Path(os.environ.get("EMBODIED_SSL_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -91,7 +90,7 @@ def test_a_lane_has_its_own_packets(tmp_path):
     both, _ = packet_log(tmp_path / "a", lanes=(0, 1))
     alone, _ = packet_log(tmp_path / "b", lanes=(0,))
     assert seen(LogTicks(both, 50.0)) == seen(LogTicks(alone, 50.0))
-    other = LogTicks(both, 50.0, stretches=episode_stretches(both, lane=1))
+    other = LogTicks(both, 50.0, spans=episode_spans(both, lane=1))
     assert seen(other) != seen(LogTicks(alone, 50.0))
 
 
@@ -136,47 +135,46 @@ def test_a_log_without_actions_has_one_that_is_zero(tmp_path):
     assert [t.is_first[0] for t in ticks].count(True) == 1
 
 
-def test_few_long_recordings_are_cut_with_gaps_between():
-    stretch = Stretch(0, EPOCH, EPOCH + 95 * 10**9, "terminated")
-    learned, held = hold_out([stretch], share=0.2, stretch_s=10.0, gap_s=1.5)
-    pieces = sorted([*learned, *held], key=lambda s: s.start_ns)
-    assert len(pieces) == 9
-    assert len(held) == 2
-    for one, two in itertools.pairwise(pieces):
-        apart = two.start_ns - one.end_ns
-        assert apart > 1.5e9 if (one in held) != (two in held) else apart == 1
-    assert pieces[-1].end_kind == "terminated"
-    assert pieces[0].start_ns == EPOCH
+def test_episodes_read_little_more_than_their_own_rows(tmp_path, monkeypatch):
+    log, _ = packet_log(tmp_path / "a", num_episodes=12, num=40)
+    read, original = [], StreamLog.read
+
+    def counted(self, name, start=0, stop=None):
+        rows = original(self, name, start, stop)
+        read.append(len(rows) if name == "imu" else 0)
+        return rows
+
+    plain = seen(LogTicks(log, 50.0))
+    monkeypatch.setattr(StreamLog, "read", counted)
+    monkeypatch.setattr("embodied_ssl.sources.replay_packets.EDGE_ROWS", 8)
+    assert seen(LogTicks(log, 50.0)) == plain
+    assert log.num_rows("imu") <= sum(read) <= log.num_rows("imu") + 12 * 2 * 8
 
 
-def test_many_episodes_are_divided_whole():
-    stretches = [Stretch(0, i * 100, i * 100 + 50) for i in range(20)]
-    learned, held = hold_out(stretches, share=0.25)
-    assert len(held) == 5
-    assert sorted([*learned, *held], key=lambda s: s.start_ns) == stretches
-
-
-def test_a_recording_without_episodes_is_bounded_by_its_arrivals(tmp_path):
-    faulty = inject(np.random.default_rng(0), num=2000)
-    with StreamLog.create(tmp_path / "a", [imu()], fsync=False) as writer:
-        writer.append("imu", faulty.data, faulty.t_ns, faulty.t_recv_ns, faulty.seq)
-    log = StreamLog.open(tmp_path / "a")
-    whole = [bounded(log, stretch, ["imu"]) for stretch in episode_stretches(log)]
-    assert (whole[0].start_ns, whole[0].end_ns) == (faulty.t_recv_ns.min(), faulty.t_recv_ns.max())
-    learned, held = hold_out(whole, stretch_s=2.0, gap_s=0.5)
-    sides = [
-        {row.tobytes() for (t,) in LogTicks(log, 50.0, stretches=s) for row in t.rows["imu"][t.fresh["imu"]]}
-        for s in (learned, held)
-    ]
-    assert all(len(side) > 100 for side in sides)
-    assert not sides[0] & sides[1]
+def test_the_time_and_episode_of_every_step_are_told(tmp_path):
+    log, _ = packet_log(tmp_path / "a", drop=0.3, late=0.1)
+    source = LogTicks(log, 50.0)
+    times, episodes, first = [], [], []
+    for (tick,) in source:
+        times.append(source.time_ns)
+        episodes.append(source.episode)
+        first.append(bool(tick.is_first[0]))
+    assert sorted(set(episodes)) == [0, 1, 2]
+    for number, episode in enumerate(log.episodes):
+        mine = [t for t, e in zip(times, episodes, strict=True) if e == number]
+        assert set(np.diff(mine)) == {20 * MS}
+        assert episode.start_ns <= mine[0] < episode.start_ns + 40 * MS
+        assert episode.end_ns is not None
+        assert mine[-1] <= episode.end_ns + 20 * MS
+    starts = [i for i, e in enumerate(episodes) if i == 0 or e != episodes[i - 1]]
+    assert [i for i, one in enumerate(first) if one] == starts
 
 
 def test_an_episode_that_is_not_there_is_one_line(tmp_path):
     log, _ = packet_log(tmp_path / "a")
     with pytest.raises(LogError, match="no episode 3"):
-        episode_stretches(log, episodes=[0, 3])
-    assert len(episode_stretches(log, episodes=[0, 2])) == 2
+        episode_spans(log, episodes=[0, 3])
+    assert len(episode_spans(log, episodes=[0, 2])) == 2
 
 
 def test_other_schemas_are_refused_by_name(tmp_path):

@@ -15,7 +15,7 @@ from embodied_ssl.buffer import segments
 from embodied_ssl.cli import main
 from embodied_ssl.errors import CheckpointError, RunError
 from embodied_ssl.learner import checkpoint
-from embodied_ssl.learner.checkpoint import list_checkpoints, newest_good, read_checkpoint
+from embodied_ssl.learner.checkpoint import list_checkpoints, newest_good, read_checkpoint, write_checkpoint
 from embodied_ssl.learner.saved import load
 from embodied_ssl.run_folder import RunFolder
 from embodied_ssl.train import session as session_module
@@ -68,6 +68,19 @@ def test_a_flipped_byte_is_refused_by_name_and_the_checkpoint_before_is_taken(ru
     assert f"{path} is damaged" in refusal
     assert f"resumed from {before}" in resumed
     assert list_checkpoints(run.checkpoints_dir)[-1] == before
+
+
+def test_a_checkpoint_whose_buffer_is_of_an_older_version_ends_in_one_clear_line(run, capsys):
+    for folder in list_checkpoints(run.checkpoints_dir):
+        parts, facts = read_checkpoint(folder)
+        tables, named = parts["buffer"]
+        old = {f"old.{name}": value for name, value in tables.items()}
+        parts["buffer"] = (old, {"segments": named["segments"]})
+        write_checkpoint(folder, parts, facts)
+    with pytest.raises(CheckpointError, match="has format 1, this version reads 2: the run cannot be resumed"):
+        resume_notes(run)
+    assert main(["train", "--resume", str(run.path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_missing_file_too(run):

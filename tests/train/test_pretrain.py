@@ -18,9 +18,10 @@ from embodied_ssl.cli import main
 from embodied_ssl.config import Config, EvaluationConfig, HealthConfig, LogConfig
 from embodied_ssl.config_file import dump_config
 from embodied_ssl.config_pretrain import for_pretraining
-from embodied_ssl.errors import CheckpointError, ConfigError, RunError
+from embodied_ssl.errors import CheckpointError, ConfigError, LogError, RunError
 from embodied_ssl.evaluate.run import evaluate_run
 from embodied_ssl.learner.checkpoint import newest_good, read_checkpoint
+from embodied_ssl.logs import StreamLog
 from embodied_ssl.logs.tick_recorder import TickRecorder, create_recording
 from embodied_ssl.report.sink import read_rows
 from embodied_ssl.run_folder import RunFolder
@@ -102,6 +103,26 @@ def test_a_log_that_changed_its_sensors_is_not_gone_on_with(logs, tmp_path):
     alone = dataclasses.replace(run.config, log=dataclasses.replace(run.config.log, paths=logs[1:]))
     with pytest.raises(CheckpointError, match="the sensors are not those of"):
         train(alone, RunFolder(run.path), resume=True)
+
+
+def test_a_log_that_has_grown_is_neither_evaluated_on_nor_gone_on_with(tmp_path):
+    """What was held out follows from the log: as it is now, learned episodes would be scored on."""
+    path = tmp_path / "p.zarr"
+    record_packets(path, num_episodes=8)
+    off = EvaluationConfig(train_episodes=4, test_episodes=3, enabled=False)
+    run = pretrained(config_of(tmp_path, log=LogConfig(holdout=0.3), evaluation=off), [str(path)])
+    evaluate_run(run)
+    facts = run.summary()
+    assert set(facts["packets"][str(path)]) == {"imu", "joint", "push"}
+    assert facts["action_bounds"][str(path)]["low"][0] == pytest.approx(-3, abs=0.1)
+    with StreamLog.append_to(path) as writer:
+        begin = 1_900_000_000_000_000_000
+        writer.begin_episode(begin)
+        writer.append("joint", np.zeros((80, 1), np.float32), begin + np.arange(80) * 50_000_000)
+        writer.end_episode(begin + 4 * 10**9)
+    for again in (lambda: evaluate_run(run), lambda: train(run.config, RunFolder(run.path), resume=True)):
+        with pytest.raises(LogError, match=r"p.zarr has .* rows, but .* pretrain anew"):
+            again()
 
 
 def test_from_disk_is_from_memory_and_logs_are_decoded_once(logs, tmp_path, monkeypatch):

@@ -9,6 +9,9 @@ import numpy as np
 from embodied_ssl.buffer.stream_buffer import StreamBuffer
 from embodied_ssl.buffer.window_index import WindowShape
 
+MOST_AT_ONCE = 8
+"""Segments that a call takes in, unless more would be lost."""
+
 
 @dataclass(frozen=True)
 class Segments:
@@ -43,7 +46,9 @@ class SegmentCutter:
     Segments follow each other and have ``segment_ticks``, but for the last one of an episode: it ends with the
     episode and reaches back over its forerunner, and is shorter where the episode is. The cursor keeps an eighth of
     the ring between itself and what will be overwritten, for callers that come late. Once a lane has reached that,
-    all lanes within another eighth are cut, so that many segments are copied at once.
+    all lanes within another eighth are cut, so that several segments are copied at once: at most `MOST_AT_ONCE`, those
+    that are furthest behind, for each copy is a window of all sensors. Only what has used up half of the eighth for
+    late callers is cut in any case.
     """
 
     def __init__(self, buffer: StreamBuffer, shape: WindowShape, segment_ticks: int, guard_ticks: int) -> None:
@@ -66,13 +71,23 @@ class SegmentCutter:
         parts: list[Segments] = []
         # An episode's last segment may begin almost a whole segment before the cursor.
         urgent = self.buffer.capacity - self.guard_ticks - self.segment_ticks - eighth
+        due, lost = max(urgent - eighth, self.segment_ticks), max(urgent + eighth // 2, self.segment_ticks)
+        num_cut = 0
         if (count - self.cursor > urgent).any():
-            while (lanes := np.flatnonzero(count - self.cursor > max(urgent - eighth, self.segment_ticks))).size:
+            while (lanes := self._furthest_behind(due, lost, MOST_AT_ONCE - num_cut)).size:
                 parts.append(self._cut(lanes))
+                num_cut += len(lanes)
         if not parts:
             none = np.zeros(0, np.int64)
             return Segments(none, none, none, none)
         return Segments(*(np.concatenate([getattr(p, name) for p in parts]) for name in Segments.__annotations__))
+
+    def _furthest_behind(self, due: int, lost: int, most: int) -> np.ndarray:
+        """Return ``most`` lanes of those whose cursor is more than ``due`` ticks behind, and all more than ``lost``."""
+        behind = self.buffer.table.count - self.cursor
+        order = np.argsort(-behind, kind="stable")
+        num = max(min(most, np.count_nonzero(behind > due)), np.count_nonzero(behind > lost), 0)
+        return np.sort(order[:num])
 
     def _cut(self, lanes: np.ndarray) -> Segments:
         """Move the cursor of ``lanes`` past one segment each; return those that hold a window."""

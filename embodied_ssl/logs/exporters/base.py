@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from embodied_ssl.errors import LogError
 from embodied_ssl.logs.reader import StreamLog
 from embodied_ssl.registry import Registry
 
@@ -47,26 +44,6 @@ class Exporter(Protocol):
 
 
 EXPORTERS: Registry[type[Exporter]] = Registry("exporter")
-
-
-@contextlib.contextmanager
-def new_file(out: Path) -> Iterator[Path]:
-    """Give a path to write to, which becomes ``out`` only when all went well.
-
-    Raises:
-        LogError: ``out`` is there already, or cannot be made.
-    """
-    if out.exists():
-        raise LogError(f"{out} exists already; give another name or remove it")
-    partial = out.with_name(f"{out.name}.partial")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        os.replace(partial, out)
-    except OSError as error:
-        raise LogError(f"{out}: cannot be written ({error.strerror or error})") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def total_rows(log: StreamLog) -> int:

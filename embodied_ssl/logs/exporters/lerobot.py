@@ -9,7 +9,6 @@ Layout as LeRobot's documentation of v3.0 describes it: ``meta/info.json``, ``me
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from embodied_ssl.errors import LogError
+from embodied_ssl.logs.aside import made_aside
 from embodied_ssl.logs.exporters.base import EXPORTERS, ExportReport, epoch_notes
 from embodied_ssl.logs.exporters.lerobot_episodes import EpisodeWriter
 from embodied_ssl.logs.exporters.lerobot_features import Feature, features_of
@@ -42,8 +42,8 @@ class LeRobotExporter:
         """Choose.
 
         Args:
-            fps: ticks a second, a whole number; None: the rate of the first camera, else of the actions, else of
-                the stream with most rows.
+            fps: ticks a second, a whole number; None: what the log says of itself (``control_hz`` or ``fps`` among its
+                facts), else the rate of the first camera, else of the actions, else of the stream with most rows.
             videos: whether pictures become mp4 videos (small, lossy) or PNG in the table (exact).
             codec: ``libx264``, ``libsvtav1``, ``mpeg4``, or ``auto``: the first of these that PyAV has.
 
@@ -58,8 +58,6 @@ class LeRobotExporter:
     def write(self, log: StreamLog, out: Path, progress: Callable[[int], None]) -> ExportReport:
         """Write the log; see `Exporter`. Progress counts ticks."""
         need("pyarrow.parquet", self.extra)
-        if out.exists():
-            raise LogError(f"{out} exists already; give another name or remove it")
         notes = epoch_notes(log)
         features = [one for one in features_of(log.streams, notes) if _has_rows(log, one, notes)]
         if not features:
@@ -67,20 +65,16 @@ class LeRobotExporter:
         fps = default_fps(log, features) if self._fps is None else round(self._fps)
         cameras = [feature.stream.sensor.shape for feature in features if feature.is_camera]
         encoder = choose_encoder(self._codec, cameras) if cameras and self._videos else ""
-        partial = out.with_name(f"{out.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            rows = _write_dataset(log, partial, features, max(1, fps), encoder, progress, notes)
-            partial.rename(out)
-        except OSError as error:
-            raise LogError(f"{out}: cannot be written ({error.strerror or error})") from None
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with made_aside(out, "exporting") as root:
+            rows = _write_dataset(log, root, features, max(1, fps), encoder, progress, notes)
         return ExportReport({name: rows.get(name, 0) for name in log.streams}, notes)
 
 
 def default_fps(log: StreamLog, features: list[Feature]) -> int:
-    """Return the rate of the first camera, else of the first action stream, else of the stream with most rows."""
+    """Return the log's own rate, else that of the first camera, of the first action, of the stream with most rows."""
+    own = log.facts.get("control_hz") or log.facts.get("fps")
+    if isinstance(own, int | float) and own >= 1:
+        return round(own)
     cameras = [feature for feature in features if feature.is_camera]
     actions = [feature for feature in features if feature.stream.role == "action"]
     busiest = max(features, key=lambda feature: log.num_rows(feature.stream.name))

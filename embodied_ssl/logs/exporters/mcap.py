@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from embodied_ssl.errors import LogError
-from embodied_ssl.logs.exporters.base import EXPORTERS, ExportReport, epoch_notes, new_file
+from embodied_ssl.logs.aside import made_aside
+from embodied_ssl.logs.exporters.base import EXPORTERS, ExportReport, epoch_notes
 from embodied_ssl.logs.exporters.cdr_rows import RowType
 from embodied_ssl.logs.importers.base import need
 from embodied_ssl.logs.importers.int_option import positive_int
@@ -42,7 +43,7 @@ class McapExporter:
     def write(self, log: StreamLog, out: Path, progress: Callable[[int], None]) -> ExportReport:
         """Write the log; see `Exporter`."""
         library = need("mcap.writer", self.extra)
-        with new_file(out) as path, path.open("wb") as file:
+        with made_aside(out, "exporting") as path, path.open("wb") as file:
             writer = library.Writer(file, chunk_size=self._chunk_bytes)
             writer.start(profile="ros2", library="embodied_ssl")
             export = _McapFile(writer)
@@ -78,6 +79,7 @@ class _McapFile:
     _channels: dict[tuple[str, int], int] = field(default_factory=dict)
     _ticks: int = 0
     _unnumbered: int = 0
+    _seen: dict[str, set[int]] = field(default_factory=dict)
 
     def add(self, stream: LogStream, row: _Row) -> None:
         """Write one row."""
@@ -89,6 +91,7 @@ class _McapFile:
         fits = 0 <= seq < _SEQUENCE_LIMIT
         self._ticks += tick >= 0
         self._unnumbered += seq >= 0 and not fits
+        self._seen.setdefault(name, set()).add(-1 if seq < 0 else min(seq, 1))
         message = self._types[name][0].encode(data, t_ns)
         self.writer.add_message(channel, t_recv_ns, message, t_ns, seq if fits else 0)
         self.rows[name] = self.rows.get(name, 0) + 1
@@ -112,6 +115,11 @@ class _McapFile:
             lines.append(f"the tick numbers of {self._ticks} rows were left out: MCAP has no place for them")
         if self._unnumbered:
             lines.append(f"{self._unnumbered} sequence numbers beyond 32 bits were written as 0")
+        for name, kinds in self._seen.items():  # MCAP knows no "none": an importer takes all zeros for none
+            if kinds == {0}:
+                lines.append(f"{name}: its sequence numbers are all 0, which MCAP cannot tell from none")
+            elif -1 in kinds and len(kinds) > 1:
+                lines.append(f"{name}: rows without a sequence number were written as 0 among numbered ones")
         for name, (kind, _) in self._types.items():
             if kind.undecodable:
                 lines.append(f"{name}: {kind.undecodable} rows of text were no UTF-8: written with replacement letters")

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from embodied_ssl.logs.exporters.base import EXPORTERS, ExportReport, epoch_notes, new_file
+from embodied_ssl.logs.aside import made_aside
+from embodied_ssl.logs.exporters.base import EXPORTERS, ExportReport, epoch_notes
 from embodied_ssl.logs.importers.base import need
 from embodied_ssl.logs.reader import StreamLog
 from embodied_ssl.logs.schema import LogRows, LogStream
@@ -41,7 +42,7 @@ class RerunExporter:
         """Write the log; see `Exporter`."""
         rr = need("rerun", self.extra)
         rows, notes = {}, epoch_notes(log)
-        with new_file(out) as path:
+        with made_aside(out, "exporting") as path:
             with rr.RecordingStream(self._application, recording_id=_recording_id(log)) as recording:
                 recording.save(path)
                 self._describe(rr, recording, log)

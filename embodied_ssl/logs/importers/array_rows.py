@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 8 << 20
 """Rows are read and handed on in blocks of about this size."""
+MAX_BLOCK_BYTES = 64 << 20
+"""Most bytes of a block, unless one row alone is larger."""
 MAX_CHUNK_BYTES = 512 << 20
 """Largest chunk that a file may declare; it is decoded whole."""
 MIN_IMAGE_SIDE = 8
 
 
 def blocks(start: int, stop: int, row_bytes: int, multiple: int = 1) -> Iterator[tuple[int, int]]:
-    """Split rows ``start ... stop`` into blocks of about `BLOCK_BYTES`, cut at multiples of ``multiple`` rows."""
+    """Split rows ``start ... stop`` into blocks of about `BLOCK_BYTES`, cut at multiples of ``multiple`` rows.
+
+    Where so many rows are larger than `MAX_BLOCK_BYTES`, blocks are cut inside them: chunks are unpacked more than
+    once then, but memory stays bounded.
+    """
+    if multiple * row_bytes > MAX_BLOCK_BYTES:
+        multiple = max(1, MAX_BLOCK_BYTES // row_bytes)
     rows = max(1, BLOCK_BYTES // max(row_bytes, 1))
     rows = max(multiple, rows // multiple * multiple)
     while start < stop:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
+from embodied_ssl.logs.chunk_headers import blosc_sizes, zstd_content_size
+
 CODECS = ("blosc", "zstd", "lz4", "zlib", "gzip")
 
 
@@ -30,23 +32,11 @@ def declared_bytes(codec: str | None, path: Path, expected: int) -> int | None:
     with path.open("rb") as file:
         head = file.read(18)
     if codec == "blosc":
-        whole = int.from_bytes(head[12:16], "little") == path.stat().st_size
-        return int.from_bytes(head[4:8], "little") if len(head) >= 16 and whole else None
+        sizes = blosc_sizes(head)
+        return sizes[0] if sizes is not None and sizes[1] == path.stat().st_size else None
     if codec == "lz4":
         return int.from_bytes(head[:4], "little") if len(head) >= 4 else None
     return zstd_content_size(head)
-
-
-def zstd_content_size(head: bytes) -> int | None:
-    """Return the content size of a zstandard frame from its first 18 bytes; None when it states none."""
-    if len(head) < 6 or head[:4] != b"\x28\xb5\x2f\xfd":
-        return None
-    flag, single = head[4] >> 6, head[4] >> 5 & 1
-    start = 5 + (0 if single else 1) + (0, 1, 2, 4)[head[4] & 3]
-    length = (1 if single else 0, 2, 4, 8)[flag]
-    if length == 0 or len(head) < start + length:
-        return None
-    return int.from_bytes(head[start : start + length], "little") + (256 if flag == 1 else 0)
 
 
 def _trial(path: Path, expected: int) -> int | None:

@@ -138,7 +138,7 @@ class Hdf5Importer:
         with open_hdf5(self.path) as file:
             for episode in self.plan.episodes:
                 if episode.datasets:
-                    writer.begin_episode(clock.start_ns, **episode.facts)
+                    writer.begin_episode(clock.start_ns, facts=episode.facts)
                     last_ns = _write_episode(file, episode, appender, clock.start_ns)
                     writer.end_episode(last_ns, kind=episode.end_kind)
                     clock.end(last_ns)

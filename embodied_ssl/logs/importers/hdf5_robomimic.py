@@ -1,9 +1,10 @@
 """The robomimic layout of HDF5, after its published description; checked on self-made files.
 
 ``data/demo_i`` holds ``obs/*``, ``actions``, ``rewards``, ``dones``, ``states``, all with the same number of rows, and
-``mask/*`` lists the demos of a split. Row i of all of them is stored at i ticks: the reward of row i came after its
-action. The rate is ``control_freq`` in the JSON attribute ``data/env_args``. ``next_obs`` repeats ``obs`` one row later
-and is left out. A demo whose last ``dones`` is not 0 ended as ``terminated``; some files set it at the end of any demo.
+``mask/*`` lists the demos of a split. Row i is stored at i ticks, but what came of its action (``rewards``, ``dones``)
+one tick later, beside the next observation. The rate is ``control_freq`` in the JSON attribute ``data/env_args``.
+``next_obs`` repeats ``obs`` one row later and is left out. A demo whose last ``dones`` is not 0 ended as
+``terminated``; some files set it at the end of any demo.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from embodied_ssl.logs.importers.hdf5_plan import DatasetPlan, EpisodePlan, Plan
 from embodied_ssl.logs.importers.safe_paths import parse_json
 
 ROLES = {"actions": "action", "rewards": "reward", "states": "privileged", "dones": "other"}
+
+AFTER_ACTION = ("rewards", "dones")
+"""What came of the action of its row."""
 
 
 def matches(file: Any) -> bool:
@@ -59,7 +63,7 @@ def _episode(name: str, group: Any, fps: float, splits: list[str], notes: list[s
             notes.extend([note] if note not in notes else [])
             continue
         lengths[path] = dataset.shape[0]
-        plans.append(DatasetPlan(path, f"data/{name}/{path}", role_of(path), fps))
+        plans.append(DatasetPlan(path, f"data/{name}/{path}", role_of(path), fps, delay=path in AFTER_ACTION))
     if len(set(lengths.values())) > 1:
         raise LogError(f"{group.file.filename}: datasets of data/{name} differ in length: {lengths}")
     facts = {"episode": name, "splits": splits, "attributes": attributes(group)}

@@ -4,7 +4,9 @@ v2.1 was checked on a real recording (a Unitree G1 with an AV1 camera), v3.0 on 
 format. Times: a row whose ``timestamp`` lies within `TIMESTAMP_TOLERANCE_S` of ``frame_index / fps`` is put exactly
 there (the column is float32, which at an hour is 0.2 ms wide); any other keeps its timestamp. Episodes follow one
 another in lane 0 (`EpisodeClock`). ``seq`` is ``frame_index``, going on from episode to episode, so that a jump in it
-is a row that the recorder lost. ``next.reward`` of a row came after that row's action; it is stored at the row's time.
+is a row that the recorder lost. What is called ``next.*`` (``next.reward``, ``next.done``) came of its row's action: it
+is stored one period later, beside the observation that came with it, and the last one of an episode behind its last
+observation.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ from embodied_ssl.logs.schema import LogStream
 
 if TYPE_CHECKING:
     from embodied_ssl.logs.writer import LogWriter
+
+AFTER_ACTION = "next."
+"""How names of columns begin that hold what came of the row's action."""
 
 BATCH_ROWS = 4096
 PICTURE_BATCH_ROWS = 32
@@ -165,12 +170,13 @@ class LeRobotImporter:
             for rows, first, batch in batches(path, list(wanted), columns, batch_rows):
                 if times is None or first == 0:
                     times = EpisodeTimes(rows, self.layout, clock.start_ns, next_seq)
-                    writer.begin_episode(clock.start_ns, **self._episode_facts(rows))
+                    writer.begin_episode(clock.start_ns, facts=self._episode_facts(rows))
                 self._append(appender, times, first, batch)
                 if first + batch.num_rows == rows.count:
                     self.cameras.write(appender, times)
-                    writer.end_episode(times.last_ns, kind=end_kind(batch))
-                    clock.end(times.last_ns)
+                    end_ns = times.last_ns + self._delay_ns(*batch.schema.names)
+                    writer.end_episode(end_ns, kind=end_kind(batch))
+                    clock.end(end_ns)
                     next_seq = times.next_seq
                     self.layout.notes.extend(times.notes())
         return ImportReport(appender.rows, self.notes())
@@ -184,8 +190,13 @@ class LeRobotImporter:
         for name in batch.schema.names:
             if name in self.tables.columns:
                 rows = to_rows(batch.column(name), self.tables.columns[name], times.rows.path)
-                appender.append(name, rows, t_ns, seq)
+                appender.append(name, rows, t_ns + self._delay_ns(name), seq)
         self.cameras.write_pictures(appender, times.rows, first, batch, t_ns, seq)
+
+    def _delay_ns(self, *names: str) -> int:
+        """Return how long after its row a column counts, the longest of several."""
+        came_after = any(name.startswith(AFTER_ACTION) and name in self.tables.columns for name in names)
+        return round(1e9 / self.layout.fps) if came_after else 0
 
     def _episode_facts(self, rows: EpisodeRows) -> dict[str, Any]:
         meta = self.layout.episodes.get(rows.episode)

@@ -100,7 +100,9 @@ class Layout:
     def _numbers(self, episode: int, camera: str) -> dict[str, Any]:
         if not self.many:
             size = self.info.get("chunks_size") or 1000
-            return {"episode_index": episode, "episode_chunk": episode // int(size)}
+            if type(size) is not int or size < 1:
+                raise LogError(f"{self.root / 'meta/info.json'}: chunks_size is {size!r}, expected a whole number")
+            return {"episode_index": episode, "episode_chunk": episode // size}
         known = self.episodes.get(episode, EpisodeMeta()).videos.get(camera, {})
         missing = {"chunk_index", "file_index", "from_timestamp", "to_timestamp"} - set(known)
         if missing:

@@ -131,7 +131,11 @@ def _against_info(layout: Layout, columns: dict[str, Column]) -> list[str]:
 
 def _missing(layout: Layout, found: dict[int, EpisodeRows]) -> list[str]:
     notes = []
-    told = {*layout.episodes, *range(min(int(layout.info.get("total_episodes") or 0), 1_000_000))}
+    total = layout.info.get("total_episodes") or 0
+    if type(total) is not int:
+        notes.append(f"info.json: total_episodes is {total!r}, no whole number")
+        total = 0
+    told = {*layout.episodes, *range(min(total, 1_000_000))}
     absent, unknown = told - set(found), set(found) - set(layout.episodes)
     if absent:
         notes.append(f"meta counts {len(told)} episodes, {len(found)} have rows; without rows: {_ranges(absent)}")

@@ -89,9 +89,10 @@ class McapImporter:
     def _own_log(self) -> dict[str, Any]:
         """Return what our exporter said of the log, nothing for files of others."""
         try:
-            return json.loads(self._source.metadata.get(OWN_LOG, {}).get("json", "{}"))
-        except ValueError:
+            own = json.loads(self._source.metadata.get(OWN_LOG, {}).get("json", "{}"))
+        except (ValueError, RecursionError):
             return {}
+        return own if isinstance(own, dict) else {}
 
     def total(self) -> int:
         """Return the bytes of the file."""
@@ -107,16 +108,17 @@ class McapImporter:
         try:
             for episode in episodes or []:
                 _write_episode(writer, episode)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise LogError(f"{self._path}: its {OWN_LOG} metadata are damaged") from None
         return ImportReport(report.rows, [*self._source.notes, *report.notes])
 
 
 def _write_episode(writer: LogWriter, episode: dict[str, Any]) -> None:
     lane, kind = int(episode["lane"]), episode.get("end_kind", "unknown")
-    writer.begin_episode(int(episode["start_ns"]), lane, **episode.get("facts", {}))
+    first, last = int(episode.get("start_tick", -1)), int(episode.get("end_tick", -1))
+    writer.begin_episode(int(episode["start_ns"]), lane, first, facts=episode.get("facts", {}))
     if episode["end_ns"] is not None:
-        writer.end_episode(int(episode["end_ns"]), lane, kind=kind)
+        writer.end_episode(int(episode["end_ns"]), lane, last, kind=kind)
 
 
 class McapSource:
@@ -173,7 +175,7 @@ def make_channel(record: Any, schema: Any) -> Channel:
         return Channel(record.topic, name, decoder, problem)
     try:
         stream, lane = LogStream.from_json(json.loads(own)), int(record.metadata.get(OWN_LANE, "0"))
-    except ValueError:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         raise LogError(f"channel {record.topic!r}: its {OWN_STREAM} metadata are damaged") from None
     return Channel(stream.name, name, decoder, problem, stream, lane)
 

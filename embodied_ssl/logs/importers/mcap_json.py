@@ -73,6 +73,9 @@ class JsonDecoder:
         """Return whole numbers as floats where the schema says ``number``."""
         if path not in self.numbers:
             return value
-        if isinstance(value, list):
-            return [float(part) if type(part) is int else part for part in value]
-        return float(value) if type(value) is int else value
+        try:
+            if isinstance(value, list):
+                return [float(part) if type(part) is int else part for part in value]
+            return float(value) if type(value) is int else value
+        except OverflowError:
+            raise ValueError(f"{path} is beyond float64") from None

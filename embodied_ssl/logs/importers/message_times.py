@@ -74,7 +74,10 @@ class TopicTimes:
         """Return a message's stamp, 0 when it has none that fits 64 bits."""
         assert self.stamp is not None
         seconds, nanoseconds = (values.get(path) for path in self.stamp)
-        stamped = int(seconds or 0) * 10**9 + int(nanoseconds or 0)
+        try:  # JSON may hold text, lists, NaN
+            stamped = int(seconds or 0) * 10**9 + int(nanoseconds or 0)
+        except (TypeError, ValueError, OverflowError):
+            return 0
         return stamped if -(1 << 63) <= stamped < 1 << 63 else 0
 
     def see(self, values: Mapping[str, Any], published_ns: int, received_ns: int, seq: int) -> None:

@@ -18,6 +18,7 @@ from embodied_ssl.logs.importers.base import IMPORTERS, ImportReport, need
 from embodied_ssl.logs.importers.int_option import positive_int
 from embodied_ssl.logs.importers.mcap_records import refuse_pointer
 from embodied_ssl.logs.importers.ulog_topics import Table, message_tables, topic_tables
+from embodied_ssl.logs.jsonable import jsonable
 from embodied_ssl.logs.schema import LogStream
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class ULogImporter:
         if self._contents is None:
             log = self._parse()
             notes: list[str] = []
-            tables = [*topic_tables(log.data_list, notes), *message_tables(log)]
+            tables = [*topic_tables(log.data_list, notes), *message_tables(log, notes)]
             if not tables:
                 raise LogError(f"{self._path}: there is nothing to store in the file: it has no messages")
             self._contents = _Contents(log, tables, [*self._file_notes(log), *notes])
@@ -114,9 +115,9 @@ class ULogImporter:
             "source": self._path.name,
             "fields": {table.stream.name: table.fields for table in contents.tables if table.fields},
             "dropouts": drops,
-            "info": _jsonable(log.msg_info_dict),
-            "parameters": _jsonable(log.initial_parameters),
-            "changed_parameters": _jsonable(changed),
+            "info": jsonable(log.msg_info_dict),
+            "parameters": jsonable(log.initial_parameters),
+            "changed_parameters": jsonable(changed),
         }
 
     def total(self) -> int:
@@ -151,14 +152,3 @@ def _write_table(writer: LogWriter, table: Table, progress: Callable[[int], None
         rows = np.stack([column[part] for column in table.columns], axis=1)
         writer.append(table.stream.name, rows, table.t_ns[part], table.t_recv_ns[part])
         progress(len(rows))
-
-
-def _jsonable(value: Any) -> Any:
-    """Return a value of the file as JSON; bytes as hexadecimal."""
-    if isinstance(value, dict):
-        return {str(key): _jsonable(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(part) for part in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    return value.item() if isinstance(value, np.generic) else value

@@ -15,6 +15,8 @@ from embodied_ssl.logs.schema import LogStream
 from embodied_ssl.spec import SensorSpec
 
 LATEST_US = ((1 << 63) - 1) // 1000
+MAX_TEXT, MAX_TEXT_BYTES = 4096, 64 << 20
+"""Bytes of one row of text, and of all rows of a stream of texts."""
 _TIMES = ("timestamp", "timestamp_sample")
 
 
@@ -128,19 +130,35 @@ def _note_times(name: str, t_ns: np.ndarray, notes: list[str]) -> None:
         notes.append(f"{name}: {int((steps < 0).sum())} rows are older than the row before")
 
 
-def message_tables(log: Any) -> list[Table]:
+def message_tables(log: Any, notes: list[str]) -> list[Table]:
     """Return the text messages of the system, and their levels, as tables."""
     groups = {"logged_messages": log.logged_messages}
     groups |= {f"logged_messages.tag{tag}": messages for tag, messages in log.logged_messages_tagged.items()}
-    return [table for name, messages in groups.items() if messages for table in _message_tables(name, messages)]
+    return [table for name, messages in groups.items() for table in _message_tables(name, messages, notes)]
 
 
-def _message_tables(name: str, messages: list[Any]) -> list[Table]:
-    t_ns = np.array([message.timestamp for message in messages], np.uint64).astype(np.int64) * 1000
-    raw = [message.message.encode() for message in messages]
-    width, rate = max(1, *map(len, raw)), median_rate_hz(t_ns)
+def _message_tables(name: str, messages: list[Any], notes: list[str]) -> list[Table]:
+    timed = [message for message in messages if message.timestamp <= LATEST_US]
+    if len(timed) < len(messages):
+        notes.append(f"{name}: {len(messages) - len(timed)} rows with impossible times were left out")
+    if not timed:
+        return []
+    t_ns = np.array([message.timestamp for message in timed], np.uint64).astype(np.int64) * 1000
+    raw = [message.message.encode(errors="replace") for message in timed]
+    width, rate = _text_width(name, raw, notes), median_rate_hz(t_ns)
+    raw = [text[:width].decode(errors="ignore").encode() for text in raw]  # no letter is cut in two
     letters = np.frombuffer(b"".join(text.ljust(width, b"\0") for text in raw), np.uint8).reshape(len(raw), width)
-    levels = np.array([message.log_level for message in messages], np.uint8)
+    levels = np.array([message.log_level for message in timed], np.uint8)
     text = LogStream(SensorSpec(name, "text", (width,), "uint8", rate), "text")
     level = LogStream(SensorSpec(f"{name}#level", "vector", (1,), "uint8", rate), "other")
     return [Table(text, [], list(letters.T), t_ns, t_ns), Table(level, ["level"], [levels], t_ns, t_ns)]
+
+
+def _text_width(name: str, raw: list[bytes], notes: list[str]) -> int:
+    """Return bytes of a row of text: the longest, unless one long message would make all rows large."""
+    longest = max(1, *map(len, raw))
+    width = min(longest, MAX_TEXT, max(64, MAX_TEXT_BYTES // len(raw)))
+    if width < longest:
+        cut = sum(len(text) > width for text in raw)
+        notes.append(f"{name}: {cut} texts of up to {longest:,} bytes were cut to {width:,}")
+    return width

@@ -62,10 +62,12 @@ class ZarrV2Array:
             shape, chunks = tuple(int(n) for n in meta["shape"]), tuple(int(n) for n in meta["chunks"])
             dtype, codec = np.dtype(meta["dtype"]), (meta["compressor"] or {}).get("id")
             plain = meta["zarr_format"] == 2 and not meta.get("filters")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SyntaxError) as error:
             raise LogError(f"{path}: is no zarr v2 array ({error!r})") from None
         if not plain:
-            raise LogError(f"{path}: zarr_format {meta['zarr_format']} with filters {meta['filters']} is not supported")
+            raise LogError(
+                f"{path}: zarr_format {meta['zarr_format']} with filters {meta.get('filters')} is not supported"
+            )
         if codec is not None and codec not in CODECS:
             raise LogError(f"{path}: compressor {codec!r} is not supported; expected one of {', '.join(CODECS)}")
         array = cls(root, root / name, shape, chunks, dtype, codec, meta.get("dimension_separator", "."), fill_missing)

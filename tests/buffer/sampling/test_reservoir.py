@@ -13,6 +13,7 @@ from streams import SPEC, TickSource
 from embodied_ssl.buffer.sampling.keep_least_redundant import KeepLeastRedundant
 from embodied_ssl.buffer.sampling.keep_random import KeepRandom
 from embodied_ssl.buffer.sampling.reservoir import Reservoir
+from embodied_ssl.buffer.sampling.segment_cutter import MOST_AT_ONCE
 from embodied_ssl.buffer.sampling.two_tier import WindowSource, join_tiers
 from embodied_ssl.buffer.sampling.uniform import Uniform
 from embodied_ssl.buffer.stream_buffer import StreamBuffer
@@ -117,6 +118,31 @@ def test_ticks_that_were_overwritten_unseen_are_counted_and_the_rest_is_right():
     whole = true.tick[:, 0] > start  # where an episode lost its head, its context shows as missing
     assert int(whole.sum()) > 50
     assert torch.equal(kept.action[whole], true.action[whole])
+
+
+def test_lanes_in_step_are_taken_in_little_by_little_and_none_is_missed():
+    source, rng = TickSource(30, 8, end_chance=0.0), np.random.default_rng(8)
+    ring = StreamBuffer(SPEC, 30, 64, (SHAPE,), guard_ticks=2)
+    memory = Reservoir(ring, SHAPE, 1000, 16, KeepRandom(1000), guard_ticks=2)
+    taken = []
+    for _ in range(200):
+        ring.append(source.tick())
+        taken.append(memory.take_in(rng))
+    assert max(taken) == MOST_AT_ONCE
+    assert int(memory.cutter.num_missed[0]) == 0
+    assert memory.num_kept == sum(taken) >= 30 * ((200 - 64) // 16)
+    assert (memory.cutter.cursor >= ring.table.count - ring.capacity).all()
+
+
+def test_what_would_be_lost_is_taken_in_whatever_its_number():
+    source, rng = TickSource(30, 9, end_chance=0.0), np.random.default_rng(9)
+    ring = StreamBuffer(SPEC, 30, 64, (SHAPE,), guard_ticks=2)
+    memory = Reservoir(ring, SHAPE, 1000, 16, KeepRandom(1000), guard_ticks=2)
+    for number in range(200):
+        ring.append(source.tick())
+        if number % 12 == 11:  # more than eight segments fall due between two calls
+            memory.take_in(rng)
+    assert int(memory.cutter.num_missed[0]) == 0
 
 
 def test_draws_are_uniform_over_the_windows_kept_and_groups_share_a_segment():

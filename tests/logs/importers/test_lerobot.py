@@ -12,11 +12,13 @@ from lerobot_samples import CAMERA, SIZE, level, table, write_v2, write_v3
 from embodied_ssl.errors import LogError
 from embodied_ssl.logs import StreamLog
 from embodied_ssl.logs.importers.lerobot import LeRobotImporter
+from embodied_ssl.sources.replay_packets import LogTicks
 
 pq = pytest.importorskip("pyarrow.parquet")
 av = pytest.importorskip("av")
 cv2 = pytest.importorskip("cv2")
 
+PERIOD_NS = 50_000_000
 G1_CAMERA = "observation.images.cam_high"
 G1_EPISODES = (29, 30, 59)
 
@@ -100,7 +102,9 @@ def test_v2_dataset_in_both_list_types(tmp_path: Path, fixed: bool) -> None:
     for name in ("observation.state", "observation.force", "action", "next.reward", "next.done"):
         expected = np.concatenate([np.array(one[name].to_pylist()) for one in tables])
         np.testing.assert_array_equal(log.read(name).data.reshape(expected.shape), expected)
-        check_episodes(log, name, [5, 9, 4])
+        came_after = name.startswith("next.")
+        check_episodes(log, name, [5, 9, 4], lead_ns=came_after * PERIOD_NS, tail_ns=(not came_after) * PERIOD_NS)
+    np.testing.assert_array_equal(log.index("next.reward")[:, 0], log.index("action")[:, 0] + PERIOD_NS)
     dtypes = {name: stream.sensor.dtype for name, stream in log.streams.items()}
     assert dtypes["observation.force"] == "float64"
     assert dtypes["next.done"] == "bool"
@@ -131,7 +135,7 @@ def test_self_made_v3_with_many_episodes_a_file(tmp_path: Path) -> None:
     for name in ("observation.state", "action", "observation.force"):
         expected = np.concatenate([np.array(table(e, n, 0)[name].to_pylist()) for e, n in enumerate(lengths)])
         np.testing.assert_array_equal(log.read(name).data.reshape(expected.shape), expected)
-        check_episodes(log, name, lengths)
+        check_episodes(log, name, lengths, tail_ns=PERIOD_NS)
     check_levels(log, lengths, list(range(31)))
     np.testing.assert_array_equal(log.index(CAMERA), log.index("action"))
     assert [e.facts["tasks"] for e in log.episodes] == [["push"], ["pull"]] * 2 + [["push"]]
@@ -219,7 +223,17 @@ def test_slow_rates_get_a_longer_gap(tmp_path: Path) -> None:
         rows = rows.set_column(rows.schema.names.index("timestamp"), "timestamp", [np.arange(length) * 2.0])
         pq.write_table(rows, source / f"data/chunk-000/episode_{episode:06d}.parquet")
     log, _ = import_log(source, "lerobot", tmp_path, cameras="none")
-    check_episodes(log, "action", [3, 4], gap_ns=4_000_000_000)
+    check_episodes(log, "action", [3, 4], gap_ns=4_000_000_000, tail_ns=2_000_000_000)
+
+
+def test_the_reward_of_a_row_comes_with_the_next_tick(tmp_path: Path) -> None:
+    log, _ = import_log(write_v2(tmp_path / "set", (5, 9)), "lerobot", tmp_path, cameras="none")
+    rewards = [np.array(table(e, n, 0)["next.reward"].to_pylist(), np.float32) for e, n in ((0, 5), (1, 9))]
+    expected = np.concatenate([[0, *values[:-1]] for values in rewards])
+    states = np.concatenate([np.array(table(e, n, 0)["observation.state"].to_pylist()) for e, n in ((0, 5), (1, 9))])
+    ticks = [tick for (tick,) in LogTicks(log, 20.0) if tick.fresh["observation.state"].any()]
+    np.testing.assert_array_equal([tick.rows["observation.state"][0, 0] for tick in ticks], states.astype(np.float32))
+    np.testing.assert_array_equal([tick.reward[0] for tick in ticks], expected)
 
 
 @pytest.mark.parametrize(
