@@ -51,7 +51,7 @@ class _ByTick:
 
 
 class ZarrWrite(_ByTick):
-    """Plain zarr-python at its best for writing: chunks (64, 8) of all lanes, full length from the start; zstd level 1.
+    """Plain zarr-python at its best for writing: chunks of all lanes, full length from the start, our level of zstd.
 
     The array is not resized at each append, and a block is one chunk an array.
     """
@@ -71,7 +71,7 @@ class ZarrWrite(_ByTick):
                 shape=(num_ticks, CASE.lanes, *shape),
                 chunks=(BLOCK_TICKS, self.chunk_lanes, *shape),
                 dtype=dtype,
-                compressors=ZstdCodec(level=1),
+                compressors=ZstdCodec(level=-1),
             )
             for name, (shape, dtype) in KEYS.items()
         }

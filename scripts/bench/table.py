@@ -50,11 +50,19 @@ def _rounds(records: list[Record]) -> int:
 
 def _cells(cells: dict[tuple, Record], case: str, system: str, metric: str) -> str:
     value = (cells.get((case, system, metric)) or {}).get("value")
-    ours = (cells.get((case, OURS, metric)) or {}).get("value")
     if value is None:
         return "- | -"
-    ratio = f"{ours / value:.2f}" if ours and system != OURS else ""
-    return f"{value:,.1f} | {ratio}"
+    ours = (cells.get((case, _counterpart(cells, case, system, metric), metric)) or {}).get("value")
+    ratio = f"{ours / value:.2f}" if ours and value and not system.startswith(OURS) else ""
+    return f"{value:,.3g} | {ratio}" if abs(value) < 10 else f"{value:,.1f} | {ratio}"
+
+
+def _counterpart(cells: dict[tuple, Record], case: str, system: str, metric: str) -> str:
+    """Return which of our systems to compare with: the one under the same fsync policy, or the only one measured."""
+    alike = f"{OURS}_fsync" if system.endswith("_fsync") else OURS
+    if (case, alike, metric) in cells:
+        return alike
+    return next((name for c, name, m in cells if (c, m) == (case, metric) and name.startswith(OURS)), OURS)
 
 
 def main() -> None:

@@ -39,6 +39,12 @@ RECORDINGS: dict[str, tuple[tuple[str, ...], str, str]] = {
         "",
         "--log.control_hz=50 --encoder.features_dim=64 --log.sensors sensor_combined vehicle_attitude",
     ),
+    # The one that moves all the time: the long flight of ``px4`` is at rest after seven seconds.
+    "px4_moving": (
+        ("ulog/sample_appended_multiple.ulg",),
+        "",
+        "--log.control_hz=50 --encoder.features_dim=64 --log.sensors sensor_combined vehicle_attitude",
+    ),
     # Another generation of the firmware: its topics have other fields, so it is a recording of its own.
     "px4_small": (
         ("ulog/sample_log_small.ulg",),
