@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 from embodied_ssl.errors import LogError
 from embodied_ssl.logs import layout
 from embodied_ssl.logs.chunks import ArrayFormat
@@ -45,14 +47,14 @@ def _recover(root: Path) -> list[str]:
         folder.mkdir(parents=True)
         done.append(f"made {folder.relative_to(root)}, which was missing")
     ends = [file for chunk in opened.values() if chunk.num_open for file in _padded_files(root, chunk)]
-    kept = {path for path, _ in ends}
+    kept = {path for path, _, _ in ends}
     for path in stray_files(journal):
         if path not in kept:
             layout.remove(path)
             done.append(f"deleted {path.relative_to(root)}, which was never committed")
-    for path, pieces in ends:
-        if not _holds(path, b"".join(pieces)):
-            layout.write_aside(path, pieces, sync=True)
+    for path, kind, values in ends:
+        if not _holds(path, kind, values):
+            layout.write_aside(path, kind.encode(values), sync=True)
             done.append(f"wrote {path.relative_to(root)}, the last rows for other zarr libraries")
     return done + _write_metadata(journal)
 
@@ -66,21 +68,24 @@ def _cut_commits(journal: Journal) -> list[str]:
     return [f"cut {behind} bytes of an unfinished commit from {journal.path.name}"]
 
 
-def _padded_files(root: Path, opened: OpenChunk) -> list[tuple[Path, tuple[bytes, bytes]]]:
-    """Return path and content of the open chunk of a stream, zeros behind its rows."""
+def _padded_files(root: Path, opened: OpenChunk) -> list[tuple[Path, ArrayFormat, np.ndarray]]:
+    """Return path, format and values of the open chunk of a stream, zeros behind its rows."""
     padded, axes = opened.padded(), len(opened.stream.sensor.shape)
     files = []
     for array, values in zip(layout.ARRAYS, padded.buffers, strict=True):
-        pieces = ArrayFormat.of(opened.stream, array, opened.chunk_rows).encode(values)
-        files.append((layout.chunk_path(root, opened.stream.name, array, padded.number, axes), pieces))
+        kind = ArrayFormat.of(opened.stream, array, opened.chunk_rows)
+        files.append((layout.chunk_path(root, opened.stream.name, array, padded.number, axes), kind, values))
     return files
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _holds(path: Path, kind: ArrayFormat, values: np.ndarray) -> bool:
+    """Return whether a chunk file holds ``values``, bit for bit; Blosc may compress them to other bytes each time."""
     try:
-        return layout.read_file(path, len(content)) == content
+        encoded = layout.read_file(path, kind.max_encoded_bytes)
+        found = kind.decode(encoded, int.from_bytes(encoded[-4:], "little"), path)
     except (FileNotFoundError, LogError):
         return False
+    return found.tobytes() == np.ascontiguousarray(values, kind.dtype).tobytes()
 
 
 def _write_metadata(journal: Journal) -> list[str]:
