@@ -2,76 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import save
-from torch import Tensor
 
-from embodied_ssl.config import Config
-from embodied_ssl.encoders.stream_encoder import StreamEncoder
 from embodied_ssl.evaluate.feature_sets import Bench
 from embodied_ssl.evaluate.figure_arrays import frame_arrays, map_arrays, timeline_arrays
-from embodied_ssl.evaluate.forecasts import Forecaster, ReadingTable, predict_readings
+from embodied_ssl.evaluate.forecasts import ReadingTable, predict_readings
 from embodied_ssl.evaluate.intervals import mean_interval
 from embodied_ssl.evaluate.log_probe_set import log_probe_set
 from embodied_ssl.evaluate.mlp_probe import mlp_predictor
 from embodied_ssl.evaluate.nulls import moving_columns, raw_window
 from embodied_ssl.evaluate.probe_set import ProbeSet, collect_probe_set
 from embodied_ssl.evaluate.probes import Predictor, draw_labels, probe_table, ridge_predictor
-from embodied_ssl.evaluate.returns import RETURN_SEED, Policy, policy_returns, random_returns
-from embodied_ssl.evaluate.skill import HORIZONS, baseline_predictions, forward_skill, reading_scale
+from embodied_ssl.evaluate.returns import RETURN_SEED, policy_returns, random_returns
+from embodied_ssl.evaluate.skill import baseline_predictions, forward_skill, reading_scale
+from embodied_ssl.evaluate.subject import PolicyLoader, Subject, load_subject
 from embodied_ssl.evaluate.summary import finite, summary_of
 from embodied_ssl.evaluate.supervised import SupervisedData, SupervisedRecipe, supervised_predictor
 from embodied_ssl.health.gauges import effective_rank
-from embodied_ssl.learner.checkpoint import Part, newest_good, read_checkpoint
-from embodied_ssl.learner.online import OnlineLearner, window_shape
-from embodied_ssl.objectives.forward import ForwardPrediction
+from embodied_ssl.learner.online import window_shape
 from embodied_ssl.run_folder import RunFolder, read_json, write_atomic, write_json
 from embodied_ssl.sources.envs import make_env
 from embodied_ssl.sources.host_env import on_host
-from embodied_ssl.spec import StreamSpec
 
 LABEL_SEED = 4_099
 """Same labels and same bootstrap for every run and encoder."""
 NULL_SEED = 500_000
 """Added to the run's seed for what is drawn anew in each run: the random encoder, the ceiling."""
-
-PolicyLoader = Callable[[Config, OnlineLearner, Part], Policy | None]
-"""Config, restored learner and the checkpoint's ``pilot`` part -> the deterministic policy; None when there is none."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is evaluated.
-
-    Attributes:
-        config: of the run.
-        encoder: on the CPU, in evaluation mode; the published version that the policy acts on.
-        forecaster: the forward-prediction head; None when the run trained none.
-        policy: acts on the embedding; None when the run trained none.
-        camera_backend: the recorded one.
-        present: the head's readings of the anchor's own tick, as one step; None when the run trained none.
-        logs: what the run remembers of the logs that it learned from; None: it learned in an env.
-    """
-
-    config: Config
-    encoder: StreamEncoder
-    forecaster: Forecaster | None
-    policy: Policy | None
-    camera_backend: str
-    present: Forecaster | None = None
-    logs: Sequence[Mapping[str, Any]] | None = None
-
-    @property
-    def horizons(self) -> tuple[int, ...]:
-        """The horizons that the forward prediction was trained for."""
-        return tuple(ticks for ticks in HORIZONS if ticks <= self.config.learner.horizon_ticks)
 
 
 def evaluate_run(run: RunFolder, load_policy: PolicyLoader | None = None) -> dict[str, Any]:
@@ -97,29 +59,6 @@ def evaluate_run(run: RunFolder, load_policy: PolicyLoader | None = None) -> dic
     summary |= summary_of(record)
     write_json(run.summary_path, summary)
     return summary
-
-
-def load_subject(run: RunFolder, load_policy: PolicyLoader | None = None) -> Subject:
-    """Restore what is evaluated from the newest good checkpoint; the buffer stays on disk."""
-    folder, _ = newest_good(run.checkpoints_dir)
-    parts, facts = read_checkpoint(folder)
-    config = dataclasses.replace(run.config, device="cpu")
-    learner = OnlineLearner(StreamSpec.from_json(facts["spec"]), 1, config)
-    learner.load_state(*parts["learner"])
-    encoder = learner.model.encoder
-    encoder.load_state_dict(learner.snapshot.weights)
-    heads = [head for head in learner.model.objectives.children() if isinstance(head, ForwardPrediction)]
-    policy = load_policy(config, learner, parts["pilot"]) if load_policy is not None else None
-    learner.model.eval().requires_grad_(False)
-    logs = parts["log"][1].get("logs") if "log" in parts else None
-    if not heads:
-        return Subject(config, encoder, None, policy, facts["camera_backend"], logs=logs)
-    head = heads[0]
-
-    def present(embedding: Tensor, actions: Tensor) -> Tensor:
-        return head.implied_readings(embedding)[:, None]
-
-    return Subject(config, encoder, head.predict_readings, policy, facts["camera_backend"], present, logs)
 
 
 def evaluate_subject(subject: Subject) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

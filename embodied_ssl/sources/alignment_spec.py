@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from embodied_ssl.errors import LogError, nearest
-from embodied_ssl.logs.reader import StreamLog, schema_change
+from embodied_ssl.logs.reader import StreamLog
 from embodied_ssl.logs.schema import LogStream
 from embodied_ssl.sources.alignment_methods import METHODS
 from embodied_ssl.spec import SensorSpec, StreamSpec
@@ -20,18 +20,6 @@ WINDOW_RATIO = 1.5
 
 MIN_ACTION_SIZE = 1
 """A log without actions gets this many zeros: buffers and encoders of width 0 do not exist."""
-
-
-def check_same_schema(one: StreamLog | Sequence[LogStream], other: StreamLog | Sequence[LogStream]) -> None:
-    """Refuse two sets of streams that differ.
-
-    Raises:
-        LogError: naming the first stream that differs, and how.
-    """
-    first, second = (list(s.streams.values()) if isinstance(s, StreamLog) else list(s) for s in (one, other))
-    change = schema_change(first, second)
-    if change is not None:
-        raise LogError(f"{change}; use the logs as separate sources, or import them to the same streams")
 
 
 def of_role(streams: Iterable[LogStream], role: str) -> list[LogStream]:

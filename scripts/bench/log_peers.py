@@ -29,7 +29,17 @@ class _ByTick:
     """Arrays ``(ticks, lanes, ...)`` by key, in ``self.arrays``."""
 
     arrays: dict[str, Any]
+    at = 0
     num_windows = 32
+
+    def write(self, block: dict[str, np.ndarray]) -> None:
+        """Write a block where the last one ended."""
+        for name, values in block.items():
+            self.arrays[name][self.at : self.at + BLOCK_TICKS] = values
+        self.at += BLOCK_TICKS
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def read(self) -> int:
         """Read all in blocks; return a sum, so that nothing is left out."""
@@ -63,7 +73,7 @@ class ZarrWrite(_ByTick):
         import zarr
         from zarr.codecs import ZstdCodec
 
-        self.folder, self.fsync, self.at = folder, fsync, 0
+        self.folder, self.fsync = folder, fsync
         group = zarr.create_group(folder)
         self.arrays = {
             name: group.create_array(
@@ -79,14 +89,9 @@ class ZarrWrite(_ByTick):
     def write(self, block: dict[str, np.ndarray]) -> None:
         """Write a block of whole chunks."""
         begun = _now_ns(self.folder)
-        for name, values in block.items():
-            self.arrays[name][self.at : self.at + BLOCK_TICKS] = values
-        self.at += BLOCK_TICKS
+        super().write(block)
         if self.fsync:
             sync_tree(self.folder, begun)
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 class ZarrWindows(ZarrWrite):
@@ -113,7 +118,7 @@ class Zarrs(_ByTick):
         import zarrs  # noqa: F401  (registers the pipeline)
         from zarr.codecs import BloscCodec
 
-        self.at, self._pipeline = 0, {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}
+        self._pipeline = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}
         with zarr.config.set(self._pipeline):
             group = zarr.create_group(folder)
             self.arrays = {
@@ -127,15 +132,6 @@ class Zarrs(_ByTick):
                 )
                 for name, (shape, dtype) in KEYS.items()
             }
-
-    def write(self, block: dict[str, np.ndarray]) -> None:
-        """Write a block of whole shards."""
-        for name, values in block.items():
-            self.arrays[name][self.at : self.at + BLOCK_TICKS] = values
-        self.at += BLOCK_TICKS
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 class Hdf5(_ByTick):
@@ -186,15 +182,6 @@ class Memmap(_ByTick):
             name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (num_ticks, CASE.lanes, *shape))
             for name, (shape, dtype) in KEYS.items()
         }
-
-    def write(self, block: dict[str, np.ndarray]) -> None:
-        """Copy a block."""
-        for name, values in block.items():
-            self.arrays[name][self.at : self.at + BLOCK_TICKS] = values
-        self.at += BLOCK_TICKS
-
-    def close(self) -> None:
-        """Nothing to close."""
 
     def windows(self, lanes: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:
         """Return windows ``(B, L, ...)`` by key, by one gather each."""

@@ -11,10 +11,7 @@ and scored on whole held-out episodes: Pearson r and R2 of each target.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 from data_folder import data_folder
+from pretrain_runs import embodied_ssl, pretrain, row_of
 from pusht_table import write_table
-from quickstart_seeds import ROOT, code_hash, hardware
+from quickstart_seeds import ROOT
 
 from embodied_ssl.config import Config
 from embodied_ssl.encoders.stream_encoder import StreamEncoder, View
@@ -34,8 +32,8 @@ from embodied_ssl.evaluate.log_probe_set import log_probe_set
 from embodied_ssl.evaluate.mlp_probe import mlp_predictor
 from embodied_ssl.evaluate.nulls import principal_components
 from embodied_ssl.evaluate.probes import ridge_predictor
-from embodied_ssl.evaluate.run import load_subject
 from embodied_ssl.evaluate.scores import r2
+from embodied_ssl.evaluate.subject import load_subject
 from embodied_ssl.evaluate.supervised import SupervisedData, SupervisedRecipe, supervised_predictor
 from embodied_ssl.evaluate.targets import Targets
 from embodied_ssl.learner.online import window_shape
@@ -84,34 +82,14 @@ def imported(folder: Path) -> Path:
     return log
 
 
-def embodied_ssl(*words: str) -> None:
-    """Run the command in a process of its own."""
-    subprocess.run([sys.executable, "-m", "embodied_ssl", *words], check=True)
-
-
 def run_seed(log: Path, seed: int, runs_dir: Path, recipe: Sequence[str]) -> dict[str, Any]:
     """Pretrain with one seed and score its embedding beside the nulls."""
     began = time.monotonic()
-    name = f"pusht-seed{seed}-{time.time_ns() // 10**9}"
-    words = ["--log", str(log), "--seed", str(seed), "--name", name, "--runs_dir", str(runs_dir), *recipe]
-    embodied_ssl("pretrain", *words)
+    run = pretrain("pusht", seed, runs_dir, [log], recipe)
     trained = time.monotonic()
-    run = RunFolder.open(str(runs_dir / name))
     measured = score_run(run, seed)
-    config = dataclasses.asdict(run.config)
-    config["log"]["paths"] = ["pusht.zarr"]
-    return {
-        "experiment": "pusht",
-        "seed": seed,
-        "config": {key: value for key, value in config.items() if key != "runs_dir"},
-        "code_hash": code_hash("embodied_ssl"),
-        "versions": run.summary()["versions"],
-        "hardware": hardware(run.config),
-        "updates": run.summary()["updates"],
-        "train_s": round(trained - began, 1),
-        "probe_s": round(time.monotonic() - trained, 1),
-        **measured,
-    }
+    seconds = {"train_s": round(trained - began, 1), "probe_s": round(time.monotonic() - trained, 1)}
+    return row_of(run, "pusht", seed, ["pusht.zarr"]) | seconds | measured
 
 
 def score_run(run: RunFolder, seed: int) -> dict[str, Any]:

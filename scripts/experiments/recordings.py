@@ -12,7 +12,6 @@ sensors, against persistence and against the best of persistence, mean and a lin
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -20,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from data_folder import data_folder
-from pusht import embodied_ssl
-from quickstart_seeds import ROOT, code_hash, hardware
+from pretrain_runs import embodied_ssl, pretrain, row_of
+from quickstart_seeds import ROOT
 from quickstart_table import Interval, figure
 
 from embodied_ssl.report.sink import read_rows
-from embodied_ssl.run_folder import RunFolder, read_json, write_text
+from embodied_ssl.run_folder import read_json, write_text
 
 SHARED = "--log.holdout=0.2 --learner.learning_starts=0 --device=cpu --health.min_rank_fraction=0.02"
 RECORDINGS: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -90,24 +89,12 @@ def imported(name: str, folder: Path) -> list[Path]:
 
 def run_seed(name: str, seed: int, runs_dir: Path, env_steps: int) -> dict[str, Any]:
     """Pretrain with one seed; its evaluation foretells the held-out stretches."""
+    files, _, options = RECORDINGS[name]
     logs, began = imported(name, runs_dir), time.monotonic()
-    run_name = f"{name}-seed{seed}-{time.time_ns() // 10**9}"
-    words = [*SHARED.split(), f"--env_steps={env_steps}", *RECORDINGS[name][2].split()]
-    for log in logs:
-        words += ["--log", str(log)]
-    embodied_ssl("pretrain", *words, "--seed", str(seed), "--name", run_name, "--runs_dir", str(runs_dir))
-    run = RunFolder.open(str(runs_dir / run_name))
-    config, evaluation = dataclasses.asdict(run.config), read_json(run.path / "evaluation.json")
-    config["log"]["paths"] = list(RECORDINGS[name][0])
-    return {
-        "experiment": "recordings",
+    run = pretrain(name, seed, runs_dir, logs, [*SHARED.split(), f"--env_steps={env_steps}", *options.split()])
+    evaluation = read_json(run.path / "evaluation.json")
+    return row_of(run, "recordings", seed, files) | {
         "recording": name,
-        "seed": seed,
-        "config": {key: value for key, value in config.items() if key != "runs_dir"},
-        "code_hash": code_hash("embodied_ssl"),
-        "versions": run.summary()["versions"],
-        "hardware": hardware(run.config),
-        "updates": run.summary()["updates"],
         "wall_s": round(time.monotonic() - began, 1),
         "summary": {"skill": evaluation["skill"], "effective_rank": evaluation["effective_rank"]},
         "held_out_episodes": evaluation["probe_set"]["test_episodes"],

@@ -19,7 +19,7 @@ from embodied_ssl.buffer.window_index import WindowShape
 from embodied_ssl.errors import BufferFullError
 
 SHAPE = WindowShape(5, 3)
-CUDA = torch.device("cuda:0")
+CUDA = torch.device("cuda")
 
 
 def disk_buffer(folder):

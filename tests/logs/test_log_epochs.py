@@ -6,11 +6,13 @@ import pytest
 from logged import CAM, IMU, add_rows, all_right, make_log
 
 from embodied_ssl.errors import LogError
-from embodied_ssl.logs import StreamLog, compact
+from embodied_ssl.logs import LogStream, StreamLog, compact
+from embodied_ssl.logs.epochs import schema_change
 from embodied_ssl.logs.inspect import inspect_log
 from embodied_ssl.logs.recover import recover_log
 from embodied_ssl.logs.stream_facts import StretchFinder
 from embodied_ssl.logs.verify import verify_log
+from embodied_ssl.spec import SensorSpec
 
 
 @pytest.fixture
@@ -91,3 +93,12 @@ def test_stretches_at_negative_times():
         finder.take(np.zeros(3, bool), begin + 1100 + np.arange(3) * 100)
         found = finder.finish()
         assert found.spans == [(begin, begin + 1000)]
+
+
+def test_a_change_of_schema_is_told_by_name():
+    def imu(size=3, name="imu"):
+        return LogStream(SensorSpec(name, "imu", (size,), rate_hz=100.0))
+
+    assert "stream 'imu' was sensor float32 (3,) at 100 Hz" in (schema_change([imu()], [imu(4)]) or "")
+    assert schema_change([imu()], [imu(), imu(name="gps")]) == "stream 'gps' is new"
+    assert schema_change([imu()], [imu()]) is None

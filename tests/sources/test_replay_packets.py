@@ -16,7 +16,7 @@ from embodied_ssl.errors import LogError
 from embodied_ssl.logs import LogStream, StreamLog
 from embodied_ssl.sources.alignment import AlignmentSettings
 from embodied_ssl.sources.alignment_doubles import MEMORY_ROWS
-from embodied_ssl.sources.alignment_spec import ActionBounds, action_bounds, aligned_spec, check_same_schema
+from embodied_ssl.sources.alignment_spec import ActionBounds, action_bounds, aligned_spec
 from embodied_ssl.sources.episode_spans import episode_spans
 from embodied_ssl.sources.replay_packets import LogTicks
 from embodied_ssl.spec import SensorSpec
@@ -175,15 +175,6 @@ def test_an_episode_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(LogError, match="no episode 3"):
         episode_spans(log, episodes=[0, 3])
     assert len(episode_spans(log, episodes=[0, 2])) == 2
-
-
-def test_other_schemas_are_refused_by_name(tmp_path):
-    wide = [imu(size=4)]
-    with pytest.raises(LogError, match=r"stream 'imu' was sensor float32 \(3,\) at 100 Hz"):
-        check_same_schema([imu()], wide)
-    with pytest.raises(LogError, match="stream 'gps' is new"):
-        check_same_schema([imu()], [imu(), imu(name="gps")])
-    check_same_schema([imu()], [imu()])
 
 
 def test_what_must_not_be_learned_from_is_no_sensor():

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from embodied_ssl.errors import LogError
 from embodied_ssl.logs.importers.base import IMPORTERS, ImportReport, need
 from embodied_ssl.logs.importers.cdr import CdrDecoder
-from embodied_ssl.logs.importers.int_option import positive_int
 from embodied_ssl.logs.importers.mcap_json import JsonDecoder
 from embodied_ssl.logs.importers.mcap_protobuf import ProtobufDecoder
 from embodied_ssl.logs.importers.mcap_records import MAGIC, McapRecords
-from embodied_ssl.logs.importers.message_fields import Limits
+from embodied_ssl.logs.importers.message_importer import MessageImporter
 from embodied_ssl.logs.importers.messages import Channel, Decoder, MessageImport, Packet
 from embodied_ssl.logs.importers.ros_definitions import parse_definitions
 from embodied_ssl.logs.schema import LogStream
@@ -29,7 +28,7 @@ LATEST_NS = (1 << 63) - 1
 
 
 @IMPORTERS.register("mcap")
-class McapImporter:
+class McapImporter(MessageImporter):
     """One ``.mcap`` file; the times, numbers and text of its messages, by the rule of `message_fields`.
 
     ``log_time`` becomes the arrival time; a ``header.stamp`` or ``timestamp`` of the message, else ``publish_time``,
@@ -37,29 +36,6 @@ class McapImporter:
     """
 
     extra: ClassVar[str] = "mcap"
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        topics: str = "",
-        max_length: int = 16384,
-        max_text: int = 4096,
-        max_chunk_mb: int = 1024,
-    ) -> None:
-        """Bind to a file.
-
-        Args:
-            path: the file.
-            topics: names divided by commas; empty: all.
-            max_length: most values of one array of a message.
-            max_text: most bytes of one text.
-            max_chunk_mb: largest chunk or record that is believed, in 2**20 bytes.
-        """
-        self._path, self._topics = Path(path), topics
-        self._limits = Limits(positive_int(max_length, "max_length"), positive_int(max_text, "max_text"))
-        self._max_chunk_bytes = positive_int(max_chunk_mb, "max_chunk_mb") << 20
-        self._import: MessageImport | None = None
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -69,15 +45,9 @@ class McapImporter:
         with path.open("rb") as file:
             return path.suffix == ".mcap" or file.read(len(MAGIC)) == MAGIC
 
-    def _scanned(self) -> MessageImport:
-        if self._import is None:
-            self._source = McapSource(self._path, self._max_chunk_bytes)
-            self._import = MessageImport(self._source, self._limits, self._topics)
-        return self._import
-
-    def streams(self) -> list[LogStream]:
-        """Look through the file and return its streams."""
-        return self._scanned().streams()
+    def _scan(self) -> MessageImport:
+        self._source = McapSource(self._path, self._max_chunk_bytes)
+        return MessageImport(self._source, self._limits, self._topics)
 
     def facts(self) -> dict[str, Any]:
         """Return format, source, types of messages, names of fields, text that never changes, and metadata."""

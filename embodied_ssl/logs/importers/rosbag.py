@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from embodied_ssl.errors import LogError
 from embodied_ssl.logs.importers.base import IMPORTERS, ImportReport, need
-from embodied_ssl.logs.importers.int_option import positive_int
 from embodied_ssl.logs.importers.mcap_records import MAGIC as MCAP_MAGIC
 from embodied_ssl.logs.importers.mcap_records import refuse_pointer
-from embodied_ssl.logs.importers.message_fields import Limits
+from embodied_ssl.logs.importers.message_importer import MessageImporter
 from embodied_ssl.logs.importers.messages import Channel, MessageImport, Packet
 from embodied_ssl.logs.importers.rosbag_decoder import RosbagDecoder
 from embodied_ssl.logs.importers.rosbag_sizes import check_chunks
-from embodied_ssl.logs.schema import LogStream
 
 if TYPE_CHECKING:
     from embodied_ssl.logs.writer import LogWriter
@@ -26,7 +24,7 @@ METADATA = "metadata.yaml"
 
 
 @IMPORTERS.register("rosbag")
-class RosbagImporter:
+class RosbagImporter(MessageImporter):
     """One bag; the times, numbers and text of its messages, by the rule of `message_fields`.
 
     The time at which a message was written to the bag is its arrival time; its ``header.stamp``, if it has one, the
@@ -34,29 +32,6 @@ class RosbagImporter:
     """
 
     extra: ClassVar[str] = "ros"
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        topics: str = "",
-        max_length: int = 16384,
-        max_text: int = 4096,
-        max_chunk_mb: int = 1024,
-    ) -> None:
-        """Bind to a bag.
-
-        Args:
-            path: a ``.bag``, ``.db3`` or ``.mcap`` file, or a folder with ``metadata.yaml``.
-            topics: names divided by commas; empty: all.
-            max_length: most values of one array of a message.
-            max_text: most bytes of one text.
-            max_chunk_mb: largest chunk of a ROS 1 bag that is believed, in 2**20 bytes.
-        """
-        self._path, self._topics = Path(path), topics
-        self._limits = Limits(positive_int(max_length, "max_length"), positive_int(max_text, "max_text"))
-        self._max_chunk_bytes = positive_int(max_chunk_mb, "max_chunk_mb") << 20
-        self._import: MessageImport | None = None
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -69,12 +44,10 @@ class RosbagImporter:
             head = file.read(16)
         return head.startswith(MAGIC) or (head == DATABASE_MAGIC and path.suffix == ".db3")
 
-    def _scanned(self) -> MessageImport:
-        if self._import is None:
-            self._check()
-            self._source = RosbagSource(self._path)
-            self._import = MessageImport(self._source, self._limits, self._topics)
-        return self._import
+    def _scan(self) -> MessageImport:
+        self._check()
+        self._source = RosbagSource(self._path)
+        return MessageImport(self._source, self._limits, self._topics)
 
     def _check(self) -> None:
         """Refuse pointers, wrong files and chunks that are not believed, before rosbags opens anything."""
@@ -88,10 +61,6 @@ class RosbagImporter:
             check_chunks(self._path, len(MAGIC), self._max_chunk_bytes)
         elif self._path.suffix == ".bag" or not head.startswith((DATABASE_MAGIC, MCAP_MAGIC)):
             raise LogError(f"{self._path}: not a ROS bag (wrong magic bytes)")
-
-    def streams(self) -> list[LogStream]:
-        """Look through the bag and return its streams."""
-        return self._scanned().streams()
 
     def facts(self) -> dict[str, Any]:
         """Return format, source, types of messages, names of fields and text that never changes."""

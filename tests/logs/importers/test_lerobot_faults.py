@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from imported import import_log, read_schema
-from lerobot_samples import CAMERA, FEATURES, table, write_v2
+from lerobot_faults import LFS, LOW, TABLE_1, VIDEO_1, edit_json, fails
+from lerobot_samples import table, write_v2
 
 from embodied_ssl.errors import LogError
 from embodied_ssl.logs.importers.lerobot import LeRobotImporter
@@ -18,27 +18,12 @@ pq = pytest.importorskip("pyarrow.parquet")
 av = pytest.importorskip("av")
 cv2 = pytest.importorskip("cv2")
 
-LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
-VIDEO_1 = f"videos/chunk-000/{CAMERA}/episode_000001.mp4"
-TABLE_1 = "data/chunk-000/episode_000001.parquet"
-LOW = {name: feature for name, feature in FEATURES.items() if name != CAMERA}
-
-
-def edit_json(path: Path, **changes) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
 
 def open_all(source: Path) -> None:
     """Open everything, write nothing."""
     importer = LeRobotImporter(source)
     importer.streams()
     importer.cameras.check_counts()
-
-
-def fails(source: Path, tmp_path: Path, message: str, **options) -> None:
-    with pytest.raises(LogError, match=message):
-        import_log(source, "lerobot", tmp_path, **options)
-    assert not list(tmp_path.glob("*.zarr"))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import struct
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from imported import import_log
+from lerobot_faults import TABLE_1, VIDEO_1, fails
 from lerobot_samples import CAMERA, FEATURES, FPS, level, table, write_v2, write_v3, write_video
 
 from embodied_ssl.errors import LogError
@@ -19,15 +19,6 @@ pq = pytest.importorskip("pyarrow.parquet")
 av = pytest.importorskip("av")
 cv2 = pytest.importorskip("cv2")
 
-LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
-VIDEO_1 = f"videos/chunk-000/{CAMERA}/episode_000001.mp4"
-TABLE_1 = "data/chunk-000/episode_000001.parquet"
-LOW = {name: feature for name, feature in FEATURES.items() if name != CAMERA}
-
-
-def edit_json(path: Path, **changes) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
 
 def edit_episodes(root: Path, edit) -> None:
     path = root / "meta/episodes/chunk-000/file-000.parquet"
@@ -36,12 +27,6 @@ def edit_episodes(root: Path, edit) -> None:
     import pyarrow as pa
 
     pq.write_table(pa.Table.from_pylist(rows), path)
-
-
-def fails(source: Path, tmp_path: Path, message: str, **options) -> None:
-    with pytest.raises(LogError, match=message):
-        import_log(source, "lerobot", tmp_path, **options)
-    assert not list(tmp_path.glob("*.zarr"))
 
 
 def test_codec_and_shape_of_the_stream_count(tmp_path: Path) -> None:
